@@ -1,0 +1,38 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+# The Python code is used in place; what these name needs a rebuild.
+BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/.base
+	$(BIN)/dvmsr upscale examples/chelsea.png --output demo/chelsea_x4.png --overwrite
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/inference.py
+
+clean:
+	rm -rf $(VENV) build demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(BIN)/python $(BUILD_INPUTS)
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.dev: $(BIN)/python $(BUILD_INPUTS)
+	$(PIP) -e '.[check]'
+	touch $@ $(VENV)/.base

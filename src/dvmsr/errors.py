@@ -1,0 +1,55 @@
+"""Every error that dvmsr raises on purpose.
+
+    DvmsrError
+    ├── ArgumentError        a value of the wrong kind, shape or range (also a ValueError)
+    ├── ImageError
+    │   ├── ImageReadError   a file that is missing, empty, damaged or no image
+    │   └── ImageWriteError  a target that exists, cannot be written, or a full disk
+    ├── WeightsError         a file of weights that is missing, damaged or of another network
+    ├── DatasetError         a folder of images that does not hold what it should
+    └── MissingExtraError    an optional dependency that is not installed (also an ImportError)
+
+Each message is one line that says what was expected, what came and what to do.
+The command line prints it and exits with code 2.
+"""
+
+
+class DvmsrError(Exception):
+    """Base of all errors that dvmsr raises on purpose."""
+
+
+class ArgumentError(DvmsrError, ValueError):
+    """A value of the wrong kind, shape or range."""
+
+
+class ImageError(DvmsrError):
+    """An image file that cannot be read or written."""
+
+
+class ImageReadError(ImageError):
+    """A file that is missing, empty, damaged or no image."""
+
+
+class ImageWriteError(ImageError):
+    """A target that exists, cannot be written, or a full disk."""
+
+
+class WeightsError(DvmsrError):
+    """A file of weights that is missing, damaged or of another network."""
+
+
+class DatasetError(DvmsrError):
+    """A folder of images that does not hold what it should."""
+
+
+class MissingExtraError(DvmsrError, ImportError):
+    """An optional dependency that is not installed.
+
+    Args:
+        package: The distribution that is missing, e.g. ``"torch"``.
+        extra: The extra of dvmsr that brings it, e.g. ``"train"``.
+        purpose: What needs it, as the subject of a sentence.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}: run pip install 'dvmsr[{extra}]'")
