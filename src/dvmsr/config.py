@@ -8,6 +8,10 @@ from dataclasses import dataclass, fields
 from dvmsr.errors import ArgumentError
 
 SCALES = (2, 3, 4)
+"""The enlargements that the network is defined for."""
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean of the training images' red, green and blue in [0, 1], taken off the input and added back."""
 
 
 @dataclass(frozen=True)

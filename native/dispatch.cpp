@@ -1,0 +1,57 @@
+// Chooses the instruction set at run time.
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "kernels.hpp"
+
+namespace dvmsr {
+
+#if defined(__x86_64__)
+namespace avx512 {
+extern const Kernels table;
+}
+namespace avx2 {
+extern const Kernels table;
+}
+#endif
+namespace baseline {
+extern const Kernels table;
+}
+
+namespace {
+
+struct Choice {
+  const Kernels* kernels;
+  bool available;
+};
+
+const Kernels& choose() {
+  // Best first.
+  const Choice choices[] = {
+#if defined(__x86_64__)
+      {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")},
+      {&avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+#endif
+      {&baseline::table, true},
+  };
+  const char* forced = std::getenv("DVMSR_INSTRUCTION_SET");
+  std::string available;
+  for (const Choice& choice : choices) {
+    if (!choice.available) continue;
+    if (!forced || !*forced || std::string(forced) == choice.kernels->name) return *choice.kernels;
+    available += (available.empty() ? "" : ", ") + std::string(choice.kernels->name);
+  }
+  throw std::runtime_error("DVMSR_INSTRUCTION_SET is '" + std::string(forced) +
+                           "', and this processor and build have: " + available);
+}
+
+}  // namespace
+
+const Kernels& kernels() {
+  static const Kernels& chosen = choose();
+  return chosen;
+}
+
+}  // namespace dvmsr

@@ -1,0 +1,220 @@
+// The selective scan over whole sequences, forward and backward, for training.
+//
+// The backward pass needs every state, which would be `states` floats for each input. Instead the
+// forward pass keeps the state at the start of every chunk of tokens, and the backward pass runs
+// each chunk forward again, from the last one to the first, in a scratch that fits the cache.
+#pragma once
+
+#include <new>
+
+#include "kernels.hpp"
+#include "scan.hpp"
+
+namespace dvmsr::DVMSR_ISA {
+
+// Scratch memory for Vec, aligned. (Not std::vector: its code would be shared between the sets.)
+class Scratch {
+ public:
+  explicit Scratch(std::ptrdiff_t count)
+      : data_(static_cast<Vec*>(::operator new(sizeof(Vec) * static_cast<std::size_t>(count),
+                                               std::align_val_t(alignof(Vec))))) {}
+  ~Scratch() { ::operator delete(data_, std::align_val_t(alignof(Vec))); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  Vec* get() const { return data_; }
+
+ private:
+  Vec* data_;
+};
+
+// The part of the inputs that one sequence and one group of channels see.
+struct ScanGroup {
+  ScanGroup(const ScanInputs& in, std::ptrdiff_t sequence, std::ptrdiff_t group)
+      : channel(group * kLanes),
+        width(static_cast<int>(in.channels - channel < kLanes ? in.channels - channel : kLanes)),
+        D(load_partial(in.D + channel, width)),
+        delta_bias(load_partial(in.delta_bias + channel, width)),
+        in_(in),
+        first_(sequence * in.length) {}
+
+  // a_log2[n] and A[n] for the group's channels, from the (channels, states) array.
+  void load_A(Vec* A) const {
+    for (std::ptrdiff_t n = 0; n < in_.states; ++n) {
+      A[n] = Vec{};
+      for (int lane = 0; lane < width; ++lane)
+        A[n][lane] = in_.A[(channel + lane) * in_.states + n];
+    }
+  }
+  std::ptrdiff_t at(std::ptrdiff_t token) const { return (first_ + token) * in_.channels + channel; }
+  const float* B(std::ptrdiff_t token) const { return in_.B + (first_ + token) * in_.states; }
+  const float* C(std::ptrdiff_t token) const { return in_.C + (first_ + token) * in_.states; }
+  Vec u(std::ptrdiff_t token) const { return load_partial(in_.u + at(token), width); }
+  Vec z(std::ptrdiff_t token) const { return load_partial(in_.z + at(token), width); }
+  Vec raw_delta(std::ptrdiff_t token) const {
+    return load_partial(in_.delta + at(token), width) + delta_bias;
+  }
+
+  std::ptrdiff_t channel;  // the first one
+  int width;               // how many of the lanes are channels
+  Vec D, delta_bias;
+
+ private:
+  const ScanInputs& in_;
+  std::ptrdiff_t first_;  // the sequence's first token among all
+};
+
+DVMSR_INLINE const float* floats(const Vec* v) { return reinterpret_cast<const float*>(v); }
+DVMSR_INLINE float* floats(Vec* v) { return reinterpret_cast<float*>(v); }
+
+template <int States>
+void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t sequence,
+                  std::ptrdiff_t group) {
+  const ScanGroup part(in, sequence, group);
+  const auto N = in.states;
+  Scratch scratch(2 * N + 2 * kScanChunk);
+  Vec* a_log2 = scratch.get();
+  Vec* h = a_log2 + N;
+  Vec* u = h + N;
+  Vec* delta = u + kScanChunk;
+  part.load_A(a_log2);
+  for (std::ptrdiff_t n = 0; n < N; ++n) {
+    a_log2[n] *= kLog2E;
+    h[n] = Vec{};
+  }
+  const auto chunks = (in.length + kScanChunk - 1) / kScanChunk;
+  for (std::ptrdiff_t chunk = 0; chunk < chunks; ++chunk) {
+    const auto start = chunk * kScanChunk;
+    const int tokens = static_cast<int>(in.length - start < kScanChunk ? in.length - start : kScanChunk);
+    if (out.checkpoints)
+      for (std::ptrdiff_t n = 0; n < N; ++n)
+        store_partial(out.checkpoints + ((sequence * chunks + chunk) * N + n) * in.channels + part.channel,
+                      h[n], part.width);
+    for (int t = 0; t < tokens; ++t) {
+      u[t] = part.u(start + t);
+      delta[t] = softplus(part.raw_delta(start + t));
+    }
+    scan_group<States>(tokens, static_cast<int>(N), floats(u), floats(delta), kLanes, part.B(start),
+                       part.C(start), N, floats(a_log2), kLanes, part.D, floats(h), kLanes,
+                       [&](int t, const Vec*, Vec y) {
+                         store_partial(out.y + part.at(start + t), y * silu(part.z(start + t)), part.width);
+                       });
+  }
+  for (std::ptrdiff_t n = 0; n < N; ++n)
+    for (int lane = 0; lane < part.width; ++lane)
+      out.last_state[(sequence * in.channels + part.channel + lane) * N + n] = h[n][lane];
+}
+
+// Gradients of one chunk and one group. With G[n] the gradient that reaches state n from the tokens
+// to the right, already multiplied by their decay, and g = G[n] + dy * C[n] (derived by hand from
+// the recurrence in scan.hpp):
+//   dC[n] += dy * h[n]             dB[n] += g * delta * u        d(delta * u) += g * B[n]
+//   d(delta) += g * decay * h_before[n] * A[n]                   dA[n] += g * decay * h_before[n] * delta
+template <int States>
+void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGradients& grad,
+                   std::ptrdiff_t sequence) {
+  const auto N = in.states;
+  const int count = States ? States : static_cast<int>(N);
+  const auto groups = (in.channels + kLanes - 1) / kLanes;
+  const auto chunks = (in.length + kScanChunk - 1) / kScanChunk;
+  Scratch scratch(groups * (3 * N + 2) + N * (1 + 4 * kScanChunk + 1) + 4 * kScanChunk);
+  Vec* A = scratch.get();        // (groups, N)
+  Vec* G = A + groups * N;       // (groups, N)
+  Vec* dA = G + groups * N;      // (groups, N)
+  Vec* dD = dA + groups * N;     // (groups)
+  Vec* dbias = dD + groups;      // (groups)
+  Vec* a_log2 = dbias + groups;  // (N)
+  Vec* decay = a_log2 + N;               // (chunk, N)
+  Vec* h = decay + kScanChunk * N;       // (chunk + 1, N)
+  Vec* dB = h + (kScanChunk + 1) * N;    // (chunk, N): lanes still to be added up
+  Vec* dC = dB + kScanChunk * N;         // (chunk, N)
+  Vec* u = dC + kScanChunk * N;          // (chunk)
+  Vec* delta = u + kScanChunk;           // (chunk)
+  Vec* y = delta + kScanChunk;           // (chunk)
+  Vec* raw = y + kScanChunk;             // (chunk)
+
+  for (std::ptrdiff_t g = 0; g < groups; ++g) {
+    const ScanGroup part(in, sequence, g);
+    part.load_A(A + g * N);
+    dD[g] = dbias[g] = Vec{};
+    for (int n = 0; n < count; ++n) {
+      dA[g * N + n] = G[g * N + n] = Vec{};
+      for (int lane = 0; lane < part.width; ++lane)
+        G[g * N + n][lane] = grad.last_state[(sequence * in.channels + part.channel + lane) * N + n];
+    }
+  }
+  for (auto chunk = chunks - 1; chunk >= 0; --chunk) {
+    const auto start = chunk * kScanChunk;
+    const int tokens = static_cast<int>(in.length - start < kScanChunk ? in.length - start : kScanChunk);
+    for (int i = 0; i < tokens * count; ++i) dB[i] = dC[i] = Vec{};
+    for (std::ptrdiff_t g = 0; g < groups; ++g) {
+      const ScanGroup part(in, sequence, g);
+      for (int n = 0; n < count; ++n) {
+        a_log2[n] = A[g * N + n] * kLog2E;
+        h[n] = load_partial(
+            checkpoints + ((sequence * chunks + chunk) * N + n) * in.channels + part.channel, part.width);
+      }
+      for (int t = 0; t < tokens; ++t) {
+        u[t] = part.u(start + t);
+        raw[t] = part.raw_delta(start + t);
+        delta[t] = softplus(raw[t]);
+        const Vec dtu = delta[t] * u[t];
+        const float* Bt = part.B(start + t);
+        const float* Ct = part.C(start + t);
+        Vec sums[2] = {part.D * u[t], Vec{}};
+#pragma GCC unroll 16
+        for (int n = 0; n < count; ++n) {
+          const Vec a = exp2(delta[t] * a_log2[n]);
+          const Vec state = fma(a, h[t * count + n], dtu * Bt[n]);
+          decay[t * count + n] = a;
+          h[(t + 1) * count + n] = state;
+          sums[n & 1] = fma(state, broadcast(Ct[n]), sums[n & 1]);
+        }
+        y[t] = sums[0] + sums[1];
+      }
+      for (int t = tokens - 1; t >= 0; --t) {
+        const auto at = part.at(start + t);
+        const Vec dout = load_partial(grad.y + at, part.width);
+        const Vec z = part.z(start + t);
+        const Vec gate = sigmoid(z);
+        store_partial(grad.z + at, dout * y[t] * gate * fma(z, 1.0f - gate, broadcast(1.0f)), part.width);
+        const Vec dy = dout * z * gate;
+        const Vec dtu = delta[t] * u[t];
+        const float* Bt = part.B(start + t);
+        const float* Ct = part.C(start + t);
+        Vec d_dtu{}, d_delta{};
+#pragma GCC unroll 16
+        for (int n = 0; n < count; ++n) {
+          const int i = t * count + n;
+          const Vec to_state = fma(dy, broadcast(Ct[n]), G[g * N + n]);
+          dC[i] = fma(dy, h[i + count], dC[i]);
+          dB[i] = fma(to_state, dtu, dB[i]);
+          d_dtu = fma(to_state, broadcast(Bt[n]), d_dtu);
+          const Vec to_before = to_state * decay[i];
+          const Vec to_exponent = to_before * h[i];
+          d_delta = fma(to_exponent, A[g * N + n], d_delta);
+          dA[g * N + n] = fma(to_exponent, delta[t], dA[g * N + n]);
+          G[g * N + n] = to_before;
+        }
+        d_delta = fma(d_dtu, u[t], d_delta) * sigmoid(raw[t]);
+        dD[g] = fma(dy, u[t], dD[g]);
+        dbias[g] += d_delta;
+        store_partial(grad.u + at, fma(d_dtu, delta[t], dy * part.D), part.width);
+        store_partial(grad.delta + at, d_delta, part.width);
+      }
+    }
+    for (int i = 0; i < tokens * count; ++i) {
+      grad.B[(sequence * in.length + start) * N + i] = sum(dB[i]);
+      grad.C[(sequence * in.length + start) * N + i] = sum(dC[i]);
+    }
+  }
+  for (std::ptrdiff_t g = 0; g < groups; ++g) {
+    const ScanGroup part(in, sequence, g);
+    store_partial(grad.D + sequence * in.channels + part.channel, dD[g], part.width);
+    store_partial(grad.delta_bias + sequence * in.channels + part.channel, dbias[g], part.width);
+    for (int n = 0; n < count; ++n)
+      for (int lane = 0; lane < part.width; ++lane)
+        grad.A[(sequence * in.channels + part.channel + lane) * N + n] = dA[g * N + n][lane];
+  }
+}
+
+}  // namespace dvmsr::DVMSR_ISA

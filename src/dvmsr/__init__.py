@@ -1,0 +1,1 @@
+"""DVMSR super-resolution: enlarge images with a distilled Vision Mamba network."""

@@ -1,0 +1,1 @@
+"""Measuring networks: image quality, benchmark sets, cost."""

@@ -1,0 +1,39 @@
+"""The selective scan: one signature, its definition, and its fast forms.
+
+``selective_scan`` picks the implementation by the device of its inputs:
+
+* ``dvmsr.kernels.reference`` is the definition, in plain PyTorch, and runs anywhere;
+* ``dvmsr.kernels.cpu`` is the native one, forward and backward, for float32 on a CPU.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dvmsr.kernels import cpu, reference
+
+__all__ = ["selective_scan"]
+
+
+def selective_scan(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Run the gated selective scan; see ``dvmsr.kernels.reference.selective_scan`` for its terms.
+
+    Args:
+        u: Inputs, (batch, length, channels).
+        delta: Step sizes before bias and softplus, (batch, length, channels).
+        A: State matrix's diagonal, negative, (channels, states).
+        B: Input matrix, (batch, length, states).
+        C: Output matrix, (batch, length, states).
+        D: Skip connection, (channels,).
+        z: Gate before SiLU, (batch, length, channels).
+        delta_bias: Bias of ``delta``, (channels,).
+
+    Returns:
+        The outputs y, (batch, length, channels), and the state after the last token,
+        (batch, channels, states). Both carry gradients.
+    """
+    if u.device.type == "cpu":
+        return cpu.selective_scan(u, delta, A, B, C, D, z, delta_bias)
+    return reference.selective_scan(u, delta, A, B, C, D, z, delta_bias)

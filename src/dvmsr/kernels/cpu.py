@@ -1,0 +1,133 @@
+"""The native selective scan as a PyTorch operator, forward and backward, for float32 on a CPU.
+
+The forward pass keeps one state in ``SCAN_CHUNK`` tokens; the backward pass computes the others
+again, so that no (length, channels, states) array is ever in memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dvmsr import _native
+
+_SCAN_CHUNK: int = _native.SCAN_CHUNK
+
+
+def selective_scan(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Run the gated selective scan; terms as in ``dvmsr.kernels.selective_scan``.
+
+    Inputs of lower precision (as under autocast) are computed in float32; y comes back in u's type.
+    """
+    y, last_state, _ = _forward(*(_dense(x) for x in (u, delta, A, B, C, D, z, delta_bias)))
+    return y.to(u.dtype), last_state
+
+
+def _dense(x: Tensor) -> Tensor:
+    return x.to(torch.float32).contiguous()
+
+
+def _checkpoint_shape(u: Tensor, A: Tensor) -> tuple[int, int, int, int]:
+    batch, length, channels = u.shape
+    return batch, -(-length // _SCAN_CHUNK), A.shape[1], channels
+
+
+@torch.library.custom_op("dvmsr::selective_scan", mutates_args=(), device_types="cpu")
+def _forward(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    y, last_state, checkpoints = _forward_fake(u, delta, A, B, C, D, z, delta_bias)
+    inputs = (u, delta, A, B, C, D, z, delta_bias)
+    _native.selective_scan_forward(
+        *(x.detach() for x in inputs), y, last_state, checkpoints, torch.get_num_threads()
+    )
+    return y, last_state, checkpoints
+
+
+@_forward.register_fake
+def _forward_fake(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(u), A.new_empty(u.shape[0], *A.shape), u.new_empty(_checkpoint_shape(u, A))
+
+
+@torch.library.custom_op("dvmsr::selective_scan_backward", mutates_args=(), device_types="cpu")
+def _backward(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+    checkpoints: Tensor,
+    grad_y: Tensor,
+    grad_last_state: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    batch = u.shape[0]
+    # The native code leaves one part of A's, D's and delta_bias's gradient for each sequence;
+    # adding them up in a fixed order keeps the result independent of the threads.
+    grads = [
+        torch.empty_like(u),
+        torch.empty_like(u),
+        A.new_empty(batch, *A.shape),
+        torch.empty_like(B),
+        torch.empty_like(C),
+        D.new_empty(batch, *D.shape),
+        torch.empty_like(u),
+        D.new_empty(batch, *D.shape),
+    ]
+    inputs = (u, delta, A, B, C, D, z, delta_bias, checkpoints, grad_y, grad_last_state)
+    _native.selective_scan_backward(
+        *(x.detach().contiguous() for x in inputs), *grads, torch.get_num_threads()
+    )
+    grad_u, grad_delta, parts_A, grad_B, grad_C, parts_D, grad_z, parts_bias = grads
+    return (
+        grad_u,
+        grad_delta,
+        parts_A.sum(0),
+        grad_B,
+        grad_C,
+        parts_D.sum(0),
+        grad_z,
+        parts_bias.sum(0),
+    )
+
+
+@_backward.register_fake
+def _backward_fake(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+    checkpoints: Tensor,  # noqa: ARG001
+    grad_y: Tensor,  # noqa: ARG001
+    grad_last_state: Tensor,  # noqa: ARG001
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    inputs = (u, delta, A, B, C, D, z, delta_bias)
+    grads = [torch.empty_like(x) for x in inputs]
+    return grads[0], grads[1], grads[2], grads[3], grads[4], grads[5], grads[6], grads[7]
+
+
+def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*inputs, output[2])
+
+
+def _autograd(
+    ctx: Any, grad_y: Tensor, grad_last_state: Tensor, grad_checkpoints: Tensor
+) -> tuple[Tensor, ...]:
+    del grad_checkpoints  # they leave this module only as another operator's input
+    grads: tuple[Tensor, ...] = _backward(*ctx.saved_tensors, grad_y, grad_last_state)
+    return grads
+
+
+_forward.register_autograd(_autograd, setup_context=_setup_context)

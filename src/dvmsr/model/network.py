@@ -1,0 +1,55 @@
+"""The whole network: paper section 3.1, figure 2."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dvmsr.config import RGB_MEAN, STUDENT, NetworkConfig
+from dvmsr.model.rssb import RSSB
+
+
+class DVMSR(nn.Module):
+    """Enlarges RGB images ``config.scale`` times.
+
+    Shallow features by one convolution, deep features by residual state-space blocks, both added,
+    and reconstruction by one convolution and a pixel shuffle. Features lie in memory with the
+    channels last, so that an image and its sequence of tokens are the same bytes.
+
+    Args:
+        config: The network's shape.
+    """
+
+    rgb_mean: Tensor
+
+    def __init__(self, config: NetworkConfig = STUDENT) -> None:
+        super().__init__()
+        self.config = config
+        width = config.channels
+        self.register_buffer("rgb_mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.shallow = nn.Conv2d(3, width, 3, padding=1)
+        self.token_norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(RSSB(config) for _ in range(config.blocks))
+        self.deep_norm = nn.LayerNorm(width)
+        self.deep = nn.Conv2d(width, width, 3, padding=1)
+        self.reconstruct = nn.Conv2d(width, 3 * config.scale**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(config.scale)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Enlarge images.
+
+        Args:
+            images: RGB in [0, 1], (batch, 3, H, W).
+
+        Returns:
+            RGB, about in [0, 1] and not clipped, (batch, 3, scale * H, scale * W).
+        """
+        centred = (images - self.rgb_mean).contiguous(memory_format=torch.channels_last)
+        shallow = self.shallow(centred)
+        features = self.token_norm(shallow.permute(0, 2, 3, 1))
+        for block in self.blocks:
+            features = block(features)
+        features = self.deep_norm(features).permute(0, 3, 1, 2)
+        out: Tensor = self.shuffle(self.reconstruct(shallow + self.deep(features))) + self.rgb_mean
+        return out

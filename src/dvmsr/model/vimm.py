@@ -1,0 +1,93 @@
+"""The Vision Mamba module (ViMM): paper section 3.2, figure 3.
+
+The symbols of the paper and of Mamba (arXiv 2312.00752), and their names here:
+
+    L          length            tokens of one image: height * width, in raster order
+    C          channels          width of the features
+    D (E C)    inner_channels    width of the scan ("D" alone is also the scan's skip connection)
+    N          state_size        states that each channel carries
+    Δ          delta             step size of each token and channel
+    A, B, C, D                   the state space: decay, input, output, skip
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dvmsr.config import NetworkConfig
+from dvmsr.kernels import selective_scan
+
+# Mamba's published start: softplus(delta_bias) is log-uniform in this range.
+_DELTA_START = (1e-3, 1e-1)
+
+
+class Mamba(nn.Module):
+    """Mamba's mixer with one causal scan: (batch, L, channels) to the same shape."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        inner = config.inner_channels
+        self.dt_rank = config.dt_rank
+        self.state_size = config.state_size
+        self.in_proj = nn.Linear(config.channels, 2 * inner, bias=False)
+        self.conv1d = nn.Conv1d(inner, inner, config.conv_width, groups=inner, padding=config.conv_width - 1)
+        self.x_proj = nn.Linear(inner, self.dt_rank + 2 * self.state_size, bias=False)
+        self.dt_proj = nn.Linear(self.dt_rank, inner)
+        self.A_log = nn.Parameter(torch.empty(inner, self.state_size))
+        self.D = nn.Parameter(torch.ones(inner))
+        self.out_proj = nn.Linear(inner, config.channels, bias=False)
+        self._reset_state_space()
+
+    @torch.no_grad()
+    def _reset_state_space(self) -> None:
+        """Start as Mamba does: A[n] = -n, and steps spread over two decades."""
+        self.A_log.copy_(torch.arange(1, self.state_size + 1, dtype=torch.float32).log().expand_as(self.A_log))
+        bound = self.dt_rank**-0.5
+        self.dt_proj.weight.uniform_(-bound, bound)
+        low, high = (math.log(x) for x in _DELTA_START)
+        delta = torch.empty_like(self.dt_proj.bias).uniform_(low, high).exp()
+        self.dt_proj.bias.copy_(delta + torch.log(-torch.expm1(-delta)))  # softplus's inverse
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix the tokens of each sequence.
+
+        Args:
+            x: Features, (batch, L, channels).
+
+        Returns:
+            Features of the same shape.
+        """
+        u, z = self.in_proj(x).chunk(2, dim=-1)
+        u = F.silu(self._causal_conv(u))
+        delta, B, C = self.x_proj(u).split([self.dt_rank, self.state_size, self.state_size], dim=-1)
+        # dt_proj's bias is added inside the scan, before softplus.
+        delta = F.linear(delta, self.dt_proj.weight)
+        y, _ = selective_scan(u, delta, -self.A_log.float().exp(), B, C, self.D, z, self.dt_proj.bias)
+        return self.out_proj(y)
+
+    def _causal_conv(self, u: Tensor) -> Tensor:
+        """Convolve each channel with the tokens at and before each place, (batch, L, inner_channels)."""
+        return self.conv1d(u.transpose(1, 2))[..., : u.shape[1]].transpose(1, 2)
+
+
+class ViMM(nn.Module):
+    """LayerNorm and Mamba: (batch, L, channels) to the same shape.
+
+    The released weights were trained with no residual around the module; ``vimm_residual`` in the
+    configuration adds one.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.channels)
+        self.mamba = Mamba(config)
+        self.residual = config.vimm_residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the module to features of shape (batch, L, channels)."""
+        y: Tensor = self.mamba(self.norm(x))
+        return x + y if self.residual else y
