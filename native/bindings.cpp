@@ -1,9 +1,16 @@
 // The one file that knows Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/string.h>
+
+#include <map>
+#include <string>
 
 #include "kernels.hpp"
+#include "network.hpp"
 #include "parallel.hpp"
+#include "stream.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -60,6 +67,36 @@ void selective_scan_backward(In<3> u, In<3> delta, In<2> A, In<3> B, In<3> C, In
   });
 }
 
+using Parameter = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using AnyArray = nb::ndarray<nb::c_contig, nb::device::cpu>;
+
+void make_network(dvmsr::Network* self, const nb::dict& parameters, int scale, int channels, int blocks,
+                  int vimms_per_block, int state_size, int inner_channels, int conv_width, int dt_rank,
+                  bool vimm_residual, std::array<float, 3> rgb_mean) {
+  std::map<std::string, Parameter> arrays;
+  dvmsr::Parameters pointers;
+  for (const auto& [name, value] : parameters) {
+    auto& array = arrays[nb::cast<std::string>(name)] = nb::cast<Parameter>(value);
+    pointers[nb::cast<std::string>(name)] = array.data();
+  }
+  const dvmsr::Config config = {scale,          channels,   blocks,  vimms_per_block, state_size,
+                                inner_channels, conv_width, dt_rank, vimm_residual,   rgb_mean};
+  new (self) dvmsr::Network(config, pointers);
+}
+
+dvmsr::Pixel pixel_of(const AnyArray& array) {
+  if (array.dtype() == nb::dtype<std::uint8_t>()) return dvmsr::Pixel::kUint8;
+  if (array.dtype() == nb::dtype<std::uint16_t>()) return dvmsr::Pixel::kUint16;
+  return dvmsr::Pixel::kFloat;
+}
+
+void run_stream(dvmsr::Stream& stream, const AnyArray& input, const AnyArray& output, bool last) {
+  const dvmsr::Pixel pixel = pixel_of(input);
+  const auto rows = static_cast<std::ptrdiff_t>(input.shape(0));
+  const nb::gil_scoped_release release;
+  stream.run(input.data(), rows, last, output.data(), pixel);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -71,4 +108,13 @@ NB_MODULE(_native, m) {
   m.def("selective_scan_backward", selective_scan_backward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a,
         "z"_a, "delta_bias"_a, "checkpoints"_a, "grad_y"_a, "grad_last_state"_a, "grad_u"_a, "grad_delta"_a,
         "grad_A"_a, "grad_B"_a, "grad_C"_a, "grad_D"_a, "grad_z"_a, "grad_delta_bias"_a, "threads"_a);
+
+  nb::class_<dvmsr::Network>(m, "Network")
+      .def("__init__", make_network, "parameters"_a, "scale"_a, "channels"_a, "blocks"_a, "vimms_per_block"_a,
+           "state_size"_a, "inner_channels"_a, "conv_width"_a, "dt_rank"_a, "vimm_residual"_a, "rgb_mean"_a);
+  nb::class_<dvmsr::Stream>(m, "Stream")
+      .def(nb::init<const dvmsr::Network&, std::ptrdiff_t, int>(), nb::keep_alive<1, 2>(), "network"_a, "width"_a,
+           "threads"_a)
+      .def("rows_after", &dvmsr::Stream::rows_after, "rows"_a, "last"_a)
+      .def("run", run_stream, "input"_a, "output"_a, "last"_a);
 }

@@ -1,7 +1,9 @@
 // Compiled once for each instruction set, with DVMSR_ISA as its name (see CMakeLists.txt).
 #include "kernels.hpp"
 
+#include "denormals.hpp"
 #include "selective_scan.hpp"
+#include "vimm.hpp"
 
 #define DVMSR_STRING(x) #x
 #define DVMSR_NAME(x) DVMSR_STRING(x)
@@ -25,6 +27,8 @@ void run_scan_backward(const ScanInputs& in, const float* checkpoints, const Sca
 }  // namespace
 
 extern const Kernels table;
-const Kernels table = {DVMSR_NAME(DVMSR_ISA), kLanes, run_scan_forward, run_scan_backward};
+const Kernels table = {
+    DVMSR_NAME(DVMSR_ISA), kLanes, run_scan_forward, run_scan_backward, matmul, layer_norm, vimm,
+};
 
 }  // namespace dvmsr::DVMSR_ISA

@@ -40,6 +40,56 @@ struct ScanGradients {
   float* delta_bias;  // (batch, channels)
 };
 
+// Weights of a dense layer or 3x3 convolution, packed for the kernels: (panels, segments, taps,
+// inner, panel_vectors * lanes), so that they are read from front to back.
+struct Matrix {
+  const float* weights = nullptr;
+  const float* bias = nullptr;  // for every output, padding included; or null
+  int panels = 0;
+  int panel_vectors = 0;  // 2 or 3
+  int segments = 1;       // rows of the image
+  int taps = 1;           // neighbouring tokens of a row
+  int inner = 0;          // channels of a token
+};
+
+// Everything below pads a token's channels with zeros to a `stride` that is a multiple of this.
+inline constexpr int kChannelMultiple = 32;
+
+struct LayerNorm {
+  const float* weight = nullptr;  // (stride), 0 in the padding, as bias
+  const float* bias = nullptr;
+  const float* mask = nullptr;  // (stride): 1 for a channel, 0 for padding
+  int channels = 0;
+};
+
+// Tokens that pass through a ViMM together.
+inline constexpr int kVimmChunk = 64;
+
+struct Vimm {
+  LayerNorm norm;
+  Matrix in_proj;   // to u and z, each of inner_stride
+  Matrix x_proj;    // to delta's low rank, B and C
+  Matrix dt_proj;
+  Matrix out_proj;
+  const float* conv_weight = nullptr;  // (conv_taps, inner_stride)
+  const float* conv_bias = nullptr;    // (inner_stride)
+  const float* a_log2 = nullptr;       // -exp(A_log) * log2(e), (states, inner_stride)
+  const float* D = nullptr;            // (inner_stride)
+  std::ptrdiff_t stride = 0, inner_stride = 0, projected_stride = 0;
+  int conv_taps = 0, states = 0, dt_rank = 0;
+  bool residual = false;
+
+  std::ptrdiff_t workspace() const {  // floats
+    return kVimmChunk * (stride + 5 * inner_stride + projected_stride) + (conv_taps - 1) * 2 * inner_stride;
+  }
+};
+
+// What a ViMM carries from one token to the next.
+struct VimmState {
+  float* conv = nullptr;  // (conv_taps - 1, inner_stride): u of the last tokens
+  float* scan = nullptr;  // (states, inner_stride)
+};
+
 struct Kernels {
   const char* name;
   int lanes;  // floats in a vector
@@ -50,6 +100,14 @@ struct Kernels {
   // One sequence of the scan; `checkpoints` as the forward scan left them.
   void (*scan_backward)(const ScanInputs&, const float* checkpoints, const ScanGradients&,
                         std::ptrdiff_t sequence);
+
+  // out = in * matrix + bias + residual (or null) for `tokens` tokens. `in` holds a pointer for each
+  // segment to the first tap of the first token.
+  void (*matmul)(const Matrix&, const float* const* in, std::ptrdiff_t in_stride, int tokens,
+                 const float* residual, float* out, std::ptrdiff_t out_stride);
+  void (*layer_norm)(const LayerNorm&, const float* in, float* out, std::ptrdiff_t stride, int tokens);
+  void (*vimm)(const Vimm&, const float* in, float* out, std::ptrdiff_t tokens, const VimmState&,
+               float* workspace);
 };
 
 // The best set that this processor runs, or the one that the environment variable

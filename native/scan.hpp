@@ -20,7 +20,7 @@ inline constexpr int kMaxStates = 256;
 //   a_log2     A * log2(e) as (states, a_stride) at the group's first channel
 //   h          (states, h_stride) at the group's first channel: read, then updated
 template <int States, typename Emit>
-DVMSR_INLINE void scan_group(int tokens, int states, const float* u, const float* delta,
+DVMSR_ALWAYS_INLINE void scan_group(int tokens, int states, const float* u, const float* delta,
                              std::ptrdiff_t stride, const float* B, const float* C,
                              std::ptrdiff_t bc_stride, const float* a_log2,
                              std::ptrdiff_t a_stride, Vec D, float* h, std::ptrdiff_t h_stride,

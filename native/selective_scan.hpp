@@ -5,6 +5,7 @@
 // each chunk forward again, from the last one to the first, in a scratch that fits the cache.
 #pragma once
 
+#include <initializer_list>
 #include <new>
 
 #include "kernels.hpp"
@@ -54,6 +55,17 @@ struct ScanGroup {
     return load_partial(in_.delta + at(token), width) + delta_bias;
   }
 
+  // Asks for this token's inputs. The arrays outgrow the near caches, and neither this stride nor
+  // the backward pass's direction is one that processors foresee. (Always inlined: GCC takes a
+  // function that only prefetches for one without effect, and drops the call.)
+  DVMSR_ALWAYS_INLINE void prefetch(std::ptrdiff_t token) const {
+    if (token >= in_.length) return;
+    for (const float* array : {in_.u, in_.delta, in_.z}) {
+      __builtin_prefetch(array + at(token));
+      __builtin_prefetch(array + at(token) + width - 1);
+    }
+  }
+
   std::ptrdiff_t channel;  // the first one
   int width;               // how many of the lanes are channels
   Vec D, delta_bias;
@@ -63,8 +75,8 @@ struct ScanGroup {
   std::ptrdiff_t first_;  // the sequence's first token among all
 };
 
-DVMSR_INLINE const float* floats(const Vec* v) { return reinterpret_cast<const float*>(v); }
-DVMSR_INLINE float* floats(Vec* v) { return reinterpret_cast<float*>(v); }
+DVMSR_ALWAYS_INLINE const float* floats(const Vec* v) { return reinterpret_cast<const float*>(v); }
+DVMSR_ALWAYS_INLINE float* floats(Vec* v) { return reinterpret_cast<float*>(v); }
 
 template <int States>
 void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t sequence,
@@ -90,6 +102,7 @@ void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t s
         store_partial(out.checkpoints + ((sequence * chunks + chunk) * N + n) * in.channels + part.channel,
                       h[n], part.width);
     for (int t = 0; t < tokens; ++t) {
+      part.prefetch(start + t + kScanChunk);
       u[t] = part.u(start + t);
       delta[t] = softplus(part.raw_delta(start + t));
     }
@@ -102,6 +115,18 @@ void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t s
   for (std::ptrdiff_t n = 0; n < N; ++n)
     for (int lane = 0; lane < part.width; ++lane)
       out.last_state[(sequence * in.channels + part.channel + lane) * N + n] = h[n][lane];
+}
+
+// Asks for one of `parts` equal parts of the floats [first, first + count) of what a chunk reads and
+// writes: the backward pass spreads the coming chunk's memory traffic over this chunk's groups.
+DVMSR_ALWAYS_INLINE void prefetch_part(const ScanInputs& in, const ScanGradients& grad, std::ptrdiff_t first,
+                          std::ptrdiff_t count, std::ptrdiff_t part, std::ptrdiff_t parts) {
+  constexpr std::ptrdiff_t kLine = 64 / sizeof(float);
+  const auto end = first + count * (part + 1) / parts;
+  for (auto i = first + count * part / parts; i < end; i += kLine) {
+    for (const float* array : {in.u, in.delta, in.z, grad.y}) __builtin_prefetch(array + i);
+    for (const float* array : {grad.u, grad.delta, grad.z}) __builtin_prefetch(array + i, 1);
+  }
 }
 
 // Gradients of one chunk and one group. With G[n] the gradient that reaches state n from the tokens
@@ -147,6 +172,9 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
     const int tokens = static_cast<int>(in.length - start < kScanChunk ? in.length - start : kScanChunk);
     for (int i = 0; i < tokens * count; ++i) dB[i] = dC[i] = Vec{};
     for (std::ptrdiff_t g = 0; g < groups; ++g) {
+      if (chunk > 0)
+        prefetch_part(in, grad, (sequence * in.length + start - kScanChunk) * in.channels,
+                      kScanChunk * in.channels, g, groups);
       const ScanGroup part(in, sequence, g);
       for (int n = 0; n < count; ++n) {
         a_log2[n] = A[g * N + n] * kLog2E;

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "denormals.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -29,22 +31,21 @@ inline constexpr int kLanes = 4;
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 using IntVec = std::uint32_t __attribute__((vector_size(kLanes * sizeof(float))));
 
-#define DVMSR_INLINE inline __attribute__((always_inline))
 
-DVMSR_INLINE Vec load(const float* p) {
+DVMSR_ALWAYS_INLINE Vec load(const float* p) {
   Vec v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
 
-DVMSR_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+DVMSR_ALWAYS_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 
-DVMSR_INLINE Vec broadcast(float x) { return x - Vec{}; }
+DVMSR_ALWAYS_INLINE Vec broadcast(float x) { return x - Vec{}; }
 
 // a * b + c, rounded once where the processor can. The build turns off the compiler's own
 // contraction: every fused operation stands in the source, so that two instantiations of one
 // kernel (a full block and its tail) give the same bits.
-DVMSR_INLINE Vec fma(Vec a, Vec b, Vec c) {
+DVMSR_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #if defined(__AVX512F__)
   return _mm512_fmadd_ps(a, b, c);
 #elif defined(__AVX2__)
@@ -56,11 +57,11 @@ DVMSR_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #endif
 }
 
-DVMSR_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
-DVMSR_INLINE Vec min(Vec a, Vec b) { return a < b ? a : b; }
-DVMSR_INLINE Vec abs(Vec a) { return a < Vec{} ? -a : a; }
+DVMSR_ALWAYS_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
+DVMSR_ALWAYS_INLINE Vec min(Vec a, Vec b) { return a < b ? a : b; }
+DVMSR_ALWAYS_INLINE Vec abs(Vec a) { return a < Vec{} ? -a : a; }
 
-DVMSR_INLINE float sum(Vec v) {
+DVMSR_ALWAYS_INLINE float sum(Vec v) {
 #if defined(__AVX512F__)
   return _mm512_reduce_add_ps(v);
 #else
@@ -73,14 +74,14 @@ DVMSR_INLINE float sum(Vec v) {
 }
 
 // The first `count` (at most kLanes) floats at p, the other lanes 0.
-DVMSR_INLINE Vec load_partial(const float* p, int count) {
+DVMSR_ALWAYS_INLINE Vec load_partial(const float* p, int count) {
   if (count >= kLanes) return load(p);
   Vec v{};
   std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
   return v;
 }
 
-DVMSR_INLINE void store_partial(float* p, Vec v, int count) {
+DVMSR_ALWAYS_INLINE void store_partial(float* p, Vec v, int count) {
   if (count >= kLanes) return store(p, v);
   std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
 }
@@ -88,7 +89,7 @@ DVMSR_INLINE void store_partial(float* p, Vec v, int count) {
 // 2^x with a relative error of 1e-7: x is split into its nearest whole number and a rest in
 // [-1/2, 1/2], for which a polynomial of degree 5 (minimax, our own fit) is evaluated.
 // Results under 2^-126 come out as 0 or as a number under 2^-125.
-DVMSR_INLINE Vec exp2(Vec x) {
+DVMSR_ALWAYS_INLINE Vec exp2(Vec x) {
 #if defined(__AVX512F__)
   const Vec whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 #else
@@ -118,15 +119,15 @@ DVMSR_INLINE Vec exp2(Vec x) {
 
 inline constexpr float kLog2E = 1.44269504088896341f;
 
-DVMSR_INLINE Vec exp(Vec x) { return exp2(x * kLog2E); }
+DVMSR_ALWAYS_INLINE Vec exp(Vec x) { return exp2(x * kLog2E); }
 
-DVMSR_INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + exp(-x)); }
+DVMSR_ALWAYS_INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + exp(-x)); }
 
-DVMSR_INLINE Vec silu(Vec x) { return x / (1.0f + exp(-x)); }
+DVMSR_ALWAYS_INLINE Vec silu(Vec x) { return x / (1.0f + exp(-x)); }
 
 // log(1 + exp(x)) = max(x, 0) + log1p(w) with w = exp(-|x|), and log1p(w) = 2 artanh(w / (2 + w)),
 // which keeps the relative precision of small results (delta is often near 1e-4).
-DVMSR_INLINE Vec softplus(Vec x) {
+DVMSR_ALWAYS_INLINE Vec softplus(Vec x) {
   const Vec w = exp(-abs(x));
   const Vec s = w / (2.0f + w);
   const Vec q = s * s;
@@ -137,32 +138,5 @@ DVMSR_INLINE Vec softplus(Vec x) {
   p = fma(p, q, broadcast(1.0f));
   return fma(s + s, p, max(x, Vec{}));
 }
-
-// While it lives, results and operands too small for a normal float count as 0 in this thread.
-// exp(delta * A) and the state underflow all the time, and a denormal costs a hundred cycles.
-class FlushDenormals {
- public:
-  FlushDenormals() {
-#if defined(__x86_64__)
-    saved_ = _mm_getcsr();
-    _mm_setcsr(static_cast<unsigned>(saved_) | 0x8040u);  // FTZ | DAZ
-#elif defined(__aarch64__)
-    __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
-    __asm__ volatile("msr fpcr, %0" ::"r"(saved_ | (1ull << 24)));
-#endif
-  }
-  ~FlushDenormals() {
-#if defined(__x86_64__)
-    _mm_setcsr(static_cast<unsigned>(saved_));
-#elif defined(__aarch64__)
-    __asm__ volatile("msr fpcr, %0" ::"r"(saved_));
-#endif
-  }
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
-
- private:
-  std::uint64_t saved_ = 0;
-};
 
 }  // namespace dvmsr::DVMSR_ISA

@@ -15,7 +15,7 @@ def make_set(folder, high, low):
 
 
 def test_pairs_by_name(tmp_path):
-    folder = make_set(tmp_path, high=["b.png", "a.png", ".hidden"], low=["a.jpg", "b.png"])
+    folder = make_set(tmp_path, high=["b.png", "a.png", "._a.png"], low=["a.jpg", "b.PNG", "Thumbs.db"])
     pairs = open_set(folder).pairs
     assert [pair.name for pair in pairs] == ["a", "b"]
     assert (pairs[0].high, pairs[0].low) == (folder / "HR" / "a.png", folder / "LR" / "a.jpg")

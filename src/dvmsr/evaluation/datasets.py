@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dvmsr.config import SCALES
 from dvmsr.errors import DatasetError
+from dvmsr.images import READABLE_SUFFIXES
 
 _NAMES_SHOWN = 3
 
@@ -81,14 +82,14 @@ def open_sets(folders: Iterable[Path]) -> tuple[BenchmarkSet, ...]:
 
 
 def _images_by_name(folder: Path) -> dict[str, Path]:
-    """All files by name without suffix; a file hidden by its leading dot is none of the set's."""
+    """The images by name without suffix, without the hidden files that some systems put beside them."""
     if not folder.is_dir():
         raise DatasetError(
             f"{folder.parent}: no folder {folder.name}; expected HR/ and LR/ with images of the same names"
         )
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.is_file():
+        if path.name.startswith(".") or path.suffix.lower() not in READABLE_SUFFIXES:
             continue
         if path.stem in images:
             raise DatasetError(
@@ -96,7 +97,7 @@ def _images_by_name(folder: Path) -> dict[str, Path]:
             )
         images[path.stem] = path
     if not images:
-        raise DatasetError(f"{folder}: no images in it")
+        raise DatasetError(f"{folder}: no images in it; expected files in {', '.join(READABLE_SUFFIXES)}")
     return images
 
 

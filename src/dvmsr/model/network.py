@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dvmsr.config import RGB_MEAN, STUDENT, NetworkConfig
 from dvmsr.model.rssb import RSSB
+from dvmsr.weights import Weights
 
 
 class DVMSR(nn.Module):
@@ -35,6 +36,13 @@ class DVMSR(nn.Module):
         self.reconstruct = nn.Conv2d(width, 3 * config.scale**2, 3, padding=1)
         self.shuffle = nn.PixelShuffle(config.scale)
         self.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def from_weights(cls, weights: Weights) -> DVMSR:
+        """Build the network that these weights fit, and fill it with them."""
+        network = cls(weights.config)
+        network.load_state_dict({name: torch.from_numpy(x) for name, x in weights.parameters.items()})
+        return network
 
     def forward(self, images: Tensor) -> Tensor:
         """Enlarge images.

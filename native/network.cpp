@@ -1,0 +1,145 @@
+#include "network.hpp"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace dvmsr {
+
+namespace {
+
+constexpr double kLog2E = 1.4426950408889634;
+
+}  // namespace
+
+Network::Network(const Config& c, const Parameters& parameters)
+    : config(c), kernels(dvmsr::kernels()), stride(round_up(c.channels, kChannelMultiple)) {
+  shallow = conv(parameters, "shallow", 3, config.channels);
+  token_norm = layer_norm(parameters, "token_norm");
+  for (int b = 0; b < config.blocks; ++b) {
+    const std::string name = "blocks." + std::to_string(b);
+    Block block;
+    for (int v = 0; v < config.vimms_per_block; ++v)
+      block.vimms.push_back(vimm(parameters, name + ".vimms." + std::to_string(v)));
+    block.conv = conv(parameters, name + ".conv", config.channels, config.channels);
+    blocks.push_back(block);
+  }
+  deep_norm = layer_norm(parameters, "deep_norm");
+  deep = conv(parameters, "deep", config.channels, config.channels);
+
+  // The pixel shuffle's channel (colour, row, column) becomes (row, column, colour).
+  const int s = config.scale;
+  const int outputs = 3 * s * s;
+  const float* weight = parameters.at("reconstruct.weight");
+  const float* bias = parameters.at("reconstruct.bias");
+  const auto shuffled = [s](std::ptrdiff_t output) { return output % 3 * s * s + output / 3; };
+  reconstruct = pack(outputs, 3, 3, config.channels, [&](auto output, int row, int tap, int channel) {
+    return weight[((shuffled(output) * config.channels + channel) * 3 + row) * 3 + tap];
+  });
+  float* biases = allocate(round_up(outputs, kChannelMultiple));
+  for (int i = 0; i < outputs; ++i) biases[i] = bias[shuffled(i)] + config.rgb_mean[i % 3];
+  reconstruct.bias = biases;
+}
+
+float* Network::allocate(std::ptrdiff_t count) {
+  const auto bytes = static_cast<std::size_t>(round_up(count * static_cast<std::ptrdiff_t>(sizeof(float)), 64));
+  auto* memory = static_cast<float*>(std::aligned_alloc(64, bytes));
+  if (!memory) throw std::bad_alloc();
+  memory_.emplace_back(memory, std::free);
+  std::memset(memory, 0, bytes);
+  return memory;
+}
+
+const float* Network::padded(const float* values, std::ptrdiff_t count, std::ptrdiff_t padded_count) {
+  float* copy = allocate(padded_count);
+  std::memcpy(copy, values, static_cast<std::size_t>(count) * sizeof(float));
+  return copy;
+}
+
+LayerNorm Network::layer_norm(const Parameters& parameters, const std::string& name) {
+  LayerNorm norm;
+  norm.channels = config.channels;
+  norm.weight = padded(parameters.at(name + ".weight"), config.channels, stride);
+  norm.bias = padded(parameters.at(name + ".bias"), config.channels, stride);
+  const std::vector<float> ones(static_cast<std::size_t>(config.channels), 1.0f);
+  norm.mask = padded(ones.data(), config.channels, stride);
+  return norm;
+}
+
+template <typename Weight>
+Matrix Network::pack(std::ptrdiff_t outputs, int segments, int taps, int inner, const Weight& weight) {
+  const std::ptrdiff_t vectors = (outputs + kernels.lanes - 1) / kernels.lanes;
+  Matrix matrix;
+  matrix.panel_vectors = vectors == 3 ? 3 : 2;
+  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(matrix.panel_vectors) * kernels.lanes;
+  matrix.panels = static_cast<int>((outputs + width - 1) / width);
+  matrix.segments = segments;
+  matrix.taps = taps;
+  matrix.inner = inner;
+  float* packed = allocate(matrix.panels * width * segments * taps * inner);
+  matrix.weights = packed;
+  for (int panel = 0; panel < matrix.panels; ++panel)
+    for (int segment = 0; segment < segments; ++segment)
+      for (int tap = 0; tap < taps; ++tap)
+        for (int channel = 0; channel < inner; ++channel)
+          for (std::ptrdiff_t i = 0; i < width; ++i, ++packed)
+            if (panel * width + i < outputs) *packed = weight(panel * width + i, segment, tap, channel);
+  return matrix;
+}
+
+Matrix Network::conv(const Parameters& parameters, const std::string& name, int inputs, int outputs) {
+  const float* weight = parameters.at(name + ".weight");
+  Matrix matrix = pack(outputs, 3, 3, inputs, [&](auto output, int row, int tap, int channel) {
+    return weight[((output * inputs + channel) * 3 + row) * 3 + tap];
+  });
+  matrix.bias = padded(parameters.at(name + ".bias"), outputs, round_up(outputs, kChannelMultiple));
+  return matrix;
+}
+
+Matrix Network::linear(const float* weights, int inputs, int outputs) {
+  return pack(outputs, 1, 1, inputs,
+              [&](auto output, int, int, int channel) { return weights[output * inputs + channel]; });
+}
+
+Vimm Network::vimm(const Parameters& parameters, const std::string& name) {
+  const std::string mamba = name + ".mamba.";
+  const int inner = config.inner_channels;
+  const int projected = config.dt_rank + 2 * config.state_size;
+  Vimm m;
+  m.stride = stride;
+  m.inner_stride = round_up(inner, kChannelMultiple);
+  m.projected_stride = round_up(projected, kChannelMultiple);
+  m.conv_taps = config.conv_taps;
+  m.states = config.state_size;
+  m.dt_rank = config.dt_rank;
+  m.residual = config.vimm_residual;
+  m.norm = layer_norm(parameters, name + ".norm");
+
+  const float* in_proj = parameters.at(mamba + "in_proj.weight");
+  m.in_proj = pack(2 * m.inner_stride, 1, 1, config.channels, [&](auto output, int, int, int channel) {
+    const std::ptrdiff_t half = output / m.inner_stride, row = output % m.inner_stride;
+    return row < inner ? in_proj[(half * inner + row) * config.channels + channel] : 0.0f;
+  });
+  m.x_proj = linear(parameters.at(mamba + "x_proj.weight"), inner, projected);
+  m.dt_proj = linear(parameters.at(mamba + "dt_proj.weight"), config.dt_rank, inner);
+  m.dt_proj.bias = padded(parameters.at(mamba + "dt_proj.bias"), inner, m.inner_stride);
+  m.out_proj = linear(parameters.at(mamba + "out_proj.weight"), inner, config.channels);
+
+  const float* conv_weight = parameters.at(mamba + "conv1d.weight");
+  float* taps = allocate(m.conv_taps * m.inner_stride);
+  const float* a_log = parameters.at(mamba + "A_log");
+  float* a_log2 = allocate(m.states * m.inner_stride);
+  for (int d = 0; d < inner; ++d) {
+    for (int tap = 0; tap < m.conv_taps; ++tap) taps[tap * m.inner_stride + d] = conv_weight[d * m.conv_taps + tap];
+    for (int n = 0; n < m.states; ++n)
+      a_log2[n * m.inner_stride + d] = static_cast<float>(-std::exp(double{a_log[d * m.states + n]}) * kLog2E);
+  }
+  m.conv_weight = taps;
+  m.a_log2 = a_log2;
+  m.conv_bias = padded(parameters.at(mamba + "conv1d.bias"), inner, m.inner_stride);
+  m.D = padded(parameters.at(mamba + "D"), inner, m.inner_stride);
+  return m;
+}
+
+}  // namespace dvmsr

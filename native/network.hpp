@@ -1,0 +1,69 @@
+// The network's weights, packed once for the kernels of this processor. Immutable afterwards: any
+// number of streams, in any number of threads, may run on one network.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace dvmsr {
+
+struct Config {
+  int scale, channels, blocks, vimms_per_block, state_size, inner_channels, conv_taps, dt_rank;
+  bool vimm_residual;
+  // In [0, 1]. Taken off the input by the streams; added back as part of the last bias.
+  std::array<float, 3> rgb_mean;
+};
+
+// Dense float32 arrays by the names of dvmsr.weights.parameter_shapes, their shapes already checked.
+using Parameters = std::map<std::string, const float*>;
+
+struct Block {
+  std::vector<Vimm> vimms;
+  Matrix conv;
+};
+
+class Network {
+ public:
+  Network(const Config& config, const Parameters& parameters);
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  const Config config;
+  const Kernels& kernels;
+  const std::ptrdiff_t stride;  // floats of a token, channels padded
+
+  Matrix shallow;  // on tokens of kPixelStride floats
+  LayerNorm token_norm;
+  std::vector<Block> blocks;
+  LayerNorm deep_norm;
+  Matrix deep;
+  Matrix reconstruct;  // outputs in the order (row, column, colour) of the enlarged pixel
+
+  static constexpr std::ptrdiff_t kPixelStride = 4;  // red, green, blue and one 0
+
+ private:
+  // An aligned array of zeros that lives as long as the network.
+  float* allocate(std::ptrdiff_t count);
+  const float* padded(const float* values, std::ptrdiff_t count, std::ptrdiff_t padded_count);
+  LayerNorm layer_norm(const Parameters& parameters, const std::string& name);
+  Vimm vimm(const Parameters& parameters, const std::string& name);
+
+  // Packs weights that `weight(output, segment, tap, channel)` gives.
+  template <typename Weight>
+  Matrix pack(std::ptrdiff_t outputs, int segments, int taps, int inner, const Weight& weight);
+  Matrix conv(const Parameters& parameters, const std::string& name, int inputs, int outputs);
+  Matrix linear(const float* weights, int inputs, int outputs);
+
+  std::vector<std::unique_ptr<float[], void (*)(void*)>> memory_;
+};
+
+constexpr std::ptrdiff_t round_up(std::ptrdiff_t value, std::ptrdiff_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace dvmsr

@@ -1,0 +1,257 @@
+#include "stream.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <thread>
+#include <type_traits>
+
+#include "denormals.hpp"
+
+namespace dvmsr {
+
+namespace {
+
+using Memory = std::unique_ptr<float[], void (*)(void*)>;
+
+Memory aligned_zeros(std::ptrdiff_t count) {
+  const auto bytes = static_cast<std::size_t>(round_up(count * static_cast<std::ptrdiff_t>(sizeof(float)), 64));
+  Memory memory(static_cast<float*>(std::aligned_alloc(64, bytes)), std::free);
+  if (!memory) throw std::bad_alloc();
+  std::memset(memory.get(), 0, bytes);
+  return memory;
+}
+
+// Pixels that the last convolution makes before they are turned into the caller's type.
+constexpr std::ptrdiff_t kWriteChunk = 64;
+// Tokens that a stage should have before it, so that switching stages costs little.
+constexpr std::ptrdiff_t kTaskTokens = 256;
+
+template <typename T>
+constexpr float kFull = std::is_floating_point_v<T> ? 1.0f : static_cast<float>(std::numeric_limits<T>::max());
+
+template <typename T>
+void read_pixels(const void* input, std::ptrdiff_t first, std::ptrdiff_t count, const float* mean, float* out) {
+  const T* in = static_cast<const T*>(input) + first * 3;
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+    for (int c = 0; c < 3; ++c)
+      out[i * Network::kPixelStride + c] = static_cast<float>(in[i * 3 + c]) / kFull<T> - mean[c];
+}
+
+// `count` runs of `run` values, `stride` apart, to dense values of type T.
+template <typename T>
+void write_pixels(const float* in, std::ptrdiff_t stride, std::ptrdiff_t count, std::ptrdiff_t run, void* output,
+                  std::ptrdiff_t first) {
+  T* out = static_cast<T*>(output) + first;
+  for (std::ptrdiff_t i = 0; i < count; ++i, in += stride, out += run)
+    for (std::ptrdiff_t k = 0; k < run; ++k) {
+      if constexpr (std::is_floating_point_v<T>)
+        out[k] = in[k];
+      else
+        out[k] = static_cast<T>(std::min(std::max(in[k] * kFull<T>, 0.0f), kFull<T>) + 0.5f);
+    }
+}
+
+}  // namespace
+
+Ring::Ring(std::ptrdiff_t width, std::ptrdiff_t stride, std::ptrdiff_t capacity)
+    : width_(width), stride_(stride), capacity_(capacity), data_(aligned_zeros((width + 2) * stride * capacity)) {}
+
+Stream::Stream(const Network& network, std::ptrdiff_t width, int threads)
+    : network_(network),
+      width_(width),
+      threads_(threads),
+      batch_(std::max<std::ptrdiff_t>(1, kTaskTokens / width)) {
+  build();
+}
+
+void Stream::build() {
+  const Config& config = network_.config;
+  const std::ptrdiff_t stride = network_.stride;
+  const std::ptrdiff_t slack = 2 * batch_;
+  rings_.reserve(static_cast<std::size_t>(4 + config.blocks * (config.vimms_per_block + 1)));  // stages keep references
+  zero_row_ = allocate((width_ + 2) * stride);
+  workspace_floats_ = kWriteChunk * round_up(3 * config.scale * config.scale, kChannelMultiple);
+
+  // A reader with a halo of 1 holds three rows; where a second reader waits for the rows that a
+  // longer way makes of this ring's, the ring is as high as that way is late.
+  const std::ptrdiff_t conv_rows = 3 + slack;
+  Ring& pixels = add_ring(Network::kPixelStride, conv_rows);
+  const std::size_t source = add_stage({}, conv_rows, [this, &pixels](std::ptrdiff_t row, float*) {
+    read_row(row, pixels.row(row));
+  });
+
+  const auto in_flight = std::min<std::ptrdiff_t>(threads_, config.blocks * (config.vimms_per_block + 1)) * batch_;
+  const std::ptrdiff_t skip_rows = config.blocks + 3 + slack + in_flight;
+  Ring& shallow = add_ring(stride, skip_rows);
+  Ring* features = &add_ring(stride, skip_rows);
+  const std::size_t shallow_stage = add_stage({{source, 1}}, skip_rows, [this, &pixels, &shallow, out = features](std::ptrdiff_t row, float*) {
+    convolve(network_.shallow, pixels, Network::kPixelStride, row, nullptr, shallow.row(row));
+    network_.kernels.layer_norm(network_.token_norm, shallow.row(row), out->row(row), network_.stride,
+                                static_cast<int>(width_));
+  });
+
+  std::size_t before = shallow_stage;
+  for (const Block& block : network_.blocks) {
+    const Ring* block_input = features;
+    const std::size_t block_stage = before;
+    for (const Vimm& vimm : block.vimms) {
+      workspace_floats_ = std::max(workspace_floats_, vimm.workspace());
+      const bool last_vimm = &vimm == &block.vimms.back();
+      const std::ptrdiff_t rows = last_vimm ? conv_rows : 1 + slack;
+      Ring& out = add_ring(stride, rows);
+      const VimmState state = vimm_state(vimm);
+      before = add_stage({{before, 0}}, rows, [this, &vimm, &out, in = features, state](std::ptrdiff_t row, float* workspace) {
+        network_.kernels.vimm(vimm, in->row(row), out.row(row), width_, state, workspace);
+      });
+      features = &out;
+    }
+    const bool last_block = &block == &network_.blocks.back();
+    // The next block's convolution reads these rows once its ViMMs are a row further.
+    const std::ptrdiff_t rows = 3 + slack + (last_block ? 0 : config.vimms_per_block * batch_);
+    Ring& out = add_ring(stride, rows);
+    before = add_stage({{before, 1}, {block_stage, 0}}, rows,
+                       [this, &block, &out, in = features, block_input, last_block](std::ptrdiff_t row, float*) {
+                         convolve(block.conv, *in, network_.stride, row, block_input->row(row), out.row(row));
+                         if (last_block)
+                           network_.kernels.layer_norm(network_.deep_norm, out.row(row), out.row(row), network_.stride,
+                                                       static_cast<int>(width_));
+                       });
+    features = &out;
+  }
+
+  Ring& deep = add_ring(stride, conv_rows);
+  before = add_stage({{before, 1}, {shallow_stage, 0}}, conv_rows,
+                     [this, &deep, &shallow, in = features](std::ptrdiff_t row, float*) {
+                       convolve(network_.deep, *in, network_.stride, row, shallow.row(row), deep.row(row));
+                     });
+  add_stage({{before, 1}}, 0,
+            [this, &deep](std::ptrdiff_t row, float* workspace) { write_row(deep, row, workspace); });
+}
+
+std::size_t Stream::add_stage(std::vector<Input> inputs, std::ptrdiff_t ring_rows, Work work) {
+  for (const Input& input : inputs) stages_[input.stage].readers.push_back(stages_.size());
+  stages_.push_back({std::move(work), std::move(inputs), ring_rows});
+  return stages_.size() - 1;
+}
+
+Ring& Stream::add_ring(std::ptrdiff_t stride, std::ptrdiff_t rows) { return rings_.emplace_back(width_, stride, rows); }
+
+float* Stream::allocate(std::ptrdiff_t count) {
+  memory_.push_back(aligned_zeros(count));
+  return memory_.back().get();
+}
+
+VimmState Stream::vimm_state(const Vimm& vimm) {
+  return {allocate((vimm.conv_taps - 1) * vimm.inner_stride), allocate(vimm.states * vimm.inner_stride)};
+}
+
+void Stream::convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t in_stride, std::ptrdiff_t row,
+                      const float* residual, float* out) const {
+  const bool below = !ended_ || row + 1 < received_;
+  const float* rows[3] = {row > 0 ? in.row(row - 1) - in_stride : zero_row_, in.row(row) - in_stride,
+                          below ? in.row(row + 1) - in_stride : zero_row_};
+  network_.kernels.matmul(matrix, rows, in_stride, static_cast<int>(width_), residual, out, network_.stride);
+}
+
+void Stream::read_row(std::ptrdiff_t row, float* out) const {
+  const auto first = (row - first_input_) * width_;
+  const float* mean = network_.config.rgb_mean.data();
+  switch (pixel_) {
+    case Pixel::kUint8: return read_pixels<std::uint8_t>(input_, first, width_, mean, out);
+    case Pixel::kUint16: return read_pixels<std::uint16_t>(input_, first, width_, mean, out);
+    case Pixel::kFloat: return read_pixels<float>(input_, first, width_, mean, out);
+  }
+}
+
+void Stream::write_row(const Ring& in, std::ptrdiff_t row, float* workspace) const {
+  const std::ptrdiff_t scale = network_.config.scale;
+  const std::ptrdiff_t stride = round_up(3 * scale * scale, kChannelMultiple);
+  const std::ptrdiff_t run = 3 * scale;  // values of one input pixel in one row of output
+  const bool below = !ended_ || row + 1 < received_;
+  for (std::ptrdiff_t x = 0; x < width_; x += kWriteChunk) {
+    const std::ptrdiff_t count = std::min(kWriteChunk, width_ - x);
+    const std::ptrdiff_t shift = (x - 1) * network_.stride;
+    const float* rows[3] = {row > 0 ? in.row(row - 1) + shift : zero_row_, in.row(row) + shift,
+                            below ? in.row(row + 1) + shift : zero_row_};
+    network_.kernels.matmul(network_.reconstruct, rows, network_.stride, static_cast<int>(count), nullptr, workspace,
+                            stride);
+    for (std::ptrdiff_t i = 0; i < scale; ++i) {
+      const std::ptrdiff_t first = (((row - first_output_) * scale + i) * width_ + x) * run;
+      const float* values = workspace + i * run;
+      switch (pixel_) {
+        case Pixel::kUint8: write_pixels<std::uint8_t>(values, stride, count, run, output_, first); break;
+        case Pixel::kUint16: write_pixels<std::uint16_t>(values, stride, count, run, output_, first); break;
+        case Pixel::kFloat: write_pixels<float>(values, stride, count, run, output_, first); break;
+      }
+    }
+  }
+}
+
+std::ptrdiff_t Stream::rows_after(std::ptrdiff_t rows, bool last) const {
+  // Each convolution on the longest way waits for the row below.
+  const std::ptrdiff_t late = last ? 0 : network_.config.blocks + 3;
+  return std::max<std::ptrdiff_t>(0, received_ + rows - late) - stages_.back().next;
+}
+
+void Stream::run(const void* input, std::ptrdiff_t rows, bool last, void* output, Pixel pixel) {
+  input_ = input;
+  output_ = output;
+  pixel_ = pixel;
+  first_input_ = received_;
+  first_output_ = stages_.back().next;
+  received_ += rows;
+  ended_ = last;
+  const auto helpers = std::min(threads_, static_cast<int>(stages_.size())) - 1;
+  std::vector<std::thread> others;
+  std::vector<Memory> workspaces;
+  for (int i = 0; i <= helpers; ++i) workspaces.push_back(aligned_zeros(workspace_floats_));
+  for (int i = 0; i < helpers; ++i)
+    others.emplace_back([this, workspace = workspaces[static_cast<std::size_t>(i) + 1].get()] { work(workspace); });
+  work(workspaces[0].get());
+  for (std::thread& other : others) other.join();
+}
+
+std::ptrdiff_t Stream::ready_rows(const Stage& stage) const {
+  std::ptrdiff_t end = received_;
+  for (const Input& input : stage.inputs) {
+    const std::ptrdiff_t made = stages_[input.stage].next;
+    end = std::min(end, ended_ && made == received_ ? made : made - input.halo);
+  }
+  for (const std::size_t reader : stage.readers)
+    for (const Input& input : stages_[reader].inputs)
+      if (&stages_[input.stage] == &stage)
+        end = std::min(end, std::max<std::ptrdiff_t>(0, stages_[reader].next - input.halo) + stage.ring_rows);
+  return std::min(end - stage.next, batch_);
+}
+
+void Stream::work(float* workspace) {
+  const FlushDenormals flush;
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    // The last stage that can go on goes first: it frees rows, and its inputs are warm.
+    Stage* chosen = nullptr;
+    std::ptrdiff_t rows = 0;
+    bool busy = false;
+    for (auto stage = stages_.rbegin(); stage != stages_.rend() && !chosen; ++stage) {
+      busy = busy || stage->busy;
+      if (!stage->busy && (rows = ready_rows(*stage)) > 0) chosen = &*stage;
+    }
+    if (!chosen) {
+      if (!busy) return;
+      changed_.wait(lock);
+      continue;
+    }
+    chosen->busy = true;
+    lock.unlock();
+    for (std::ptrdiff_t i = 0; i < rows; ++i) chosen->work(chosen->next + i, workspace);
+    lock.lock();
+    chosen->next += rows;
+    chosen->busy = false;
+    changed_.notify_all();
+  }
+}
+
+}  // namespace dvmsr

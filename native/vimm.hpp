@@ -1,0 +1,96 @@
+// LayerNorm and the Vision Mamba module, fused: a chunk of tokens passes through all of its
+// operations while it lies in the near caches.
+#pragma once
+
+#include "kernels.hpp"
+#include "matmul.hpp"
+#include "scan.hpp"
+
+namespace dvmsr::DVMSR_ISA {
+
+// Normalises `tokens` tokens of `stride` floats, of which the first `channels` count and the
+// others are 0 before and after. `in` may be `out`.
+inline void layer_norm(const LayerNorm& norm, const float* in, float* out, std::ptrdiff_t stride, int tokens) {
+  const int vectors = static_cast<int>(stride) / kLanes;
+  const float share = 1.0f / static_cast<float>(norm.channels);
+  for (int t = 0; t < tokens; ++t, in += stride, out += stride) {
+    Vec total{};
+    for (int v = 0; v < vectors; ++v) total += load(in + v * kLanes);
+    const float mean = sum(total) * share;
+    Vec squares{};
+    for (int v = 0; v < vectors; ++v) {
+      const Vec centred = (load(in + v * kLanes) - mean) * load(norm.mask + v * kLanes);
+      squares = fma(centred, centred, squares);
+    }
+    const float scale = 1.0f / __builtin_sqrtf(sum(squares) * share + 1e-5f);
+    for (int v = 0; v < vectors; ++v) {
+      const Vec centred = load(in + v * kLanes) - mean;
+      store(out + v * kLanes,
+            fma(centred * scale, load(norm.weight + v * kLanes), load(norm.bias + v * kLanes)));
+    }
+  }
+}
+
+// SiLU of the causal depthwise convolution. `u` points at the first token's row; the taps - 1
+// rows before it hold the tokens before.
+inline void causal_conv(const Vimm& m, const float* u, std::ptrdiff_t u_stride, float* out, int tokens) {
+  for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes) {
+    const Vec bias = load(m.conv_bias + d);
+    for (int t = 0; t < tokens; ++t) {
+      Vec total = bias;
+      for (int tap = 0; tap < m.conv_taps; ++tap)
+        total = fma(load(m.conv_weight + tap * m.inner_stride + d),
+                    load(u + (t + tap - m.conv_taps + 1) * u_stride + d), total);
+      store(out + t * m.inner_stride + d, silu(total));
+    }
+  }
+}
+
+template <int States>
+void gated_scan(const Vimm& m, const float* u, const float* delta, const float* projected, const float* z,
+                std::ptrdiff_t z_stride, float* state, float* y, int tokens) {
+  const float* B = projected + m.dt_rank;
+  for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes)
+    scan_group<States>(tokens, m.states, u + d, delta + d, m.inner_stride, B, B + m.states, m.projected_stride,
+                       m.a_log2 + d, m.inner_stride, load(m.D + d), state + d, m.inner_stride,
+                       [&](int t, const Vec*, Vec out) {
+                         store(y + t * m.inner_stride + d, out * silu(load(z + t * z_stride + d)));
+                       });
+}
+
+inline void vimm_chunk(const Vimm& m, const float* in, float* out, int tokens, const VimmState& state,
+                       float* work) {
+  const std::ptrdiff_t pair = 2 * m.inner_stride;
+  const int before = m.conv_taps - 1;
+  float* normed = work;
+  float* history = normed + kVimmChunk * m.stride;  // (before + chunk, u and z)
+  float* uz = history + before * pair;
+  float* u = uz + kVimmChunk * pair;
+  float* projected = u + kVimmChunk * m.inner_stride;
+  float* delta = projected + kVimmChunk * m.projected_stride;
+  float* y = delta + kVimmChunk * m.inner_stride;
+  const std::size_t row = static_cast<std::size_t>(m.inner_stride) * sizeof(float);
+
+  layer_norm(m.norm, in, normed, m.stride, tokens);
+  matmul(m.in_proj, &normed, m.stride, tokens, nullptr, uz, pair);
+  for (int i = 0; i < before; ++i) std::memcpy(history + i * pair, state.conv + i * m.inner_stride, row);
+  causal_conv(m, uz, pair, u, tokens);
+  for (int i = 0; i < before; ++i) std::memcpy(state.conv + i * m.inner_stride, history + (tokens + i) * pair, row);
+  matmul(m.x_proj, &u, m.inner_stride, tokens, nullptr, projected, m.projected_stride);
+  matmul(m.dt_proj, &projected, m.projected_stride, tokens, nullptr, delta, m.inner_stride);
+  for (std::ptrdiff_t i = 0; i < tokens * m.inner_stride; i += kLanes)
+    store(delta + i, softplus(load(delta + i)));
+  (m.states == 16 ? gated_scan<16> : gated_scan<0>)(m, u, delta, projected, uz + m.inner_stride, pair,
+                                                    state.scan, y, tokens);
+  matmul(m.out_proj, &y, m.inner_stride, tokens, m.residual ? in : nullptr, out, m.stride);
+}
+
+inline void vimm(const Vimm& m, const float* in, float* out, std::ptrdiff_t tokens, const VimmState& state,
+                 float* work) {
+  for (std::ptrdiff_t t = 0; t < tokens; t += kVimmChunk) {
+    const int count = static_cast<int>(tokens - t < kVimmChunk ? tokens - t : kVimmChunk);
+    vimm_chunk(m, in + t * m.stride, out + t * m.stride, count, state, work);
+  }
+}
+
+}  // namespace dvmsr::DVMSR_ISA

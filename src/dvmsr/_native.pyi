@@ -1,0 +1,45 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+# Arrays are anything with DLPack: NumPy's and PyTorch's both are passed.
+
+SCAN_CHUNK: int
+
+def instruction_set() -> str: ...
+def selective_scan_forward(
+    u: Any,
+    delta: Any,
+    A: Any,
+    B: Any,
+    C: Any,
+    D: Any,
+    z: Any,
+    delta_bias: Any,
+    y: Any,
+    last_state: Any,
+    checkpoints: Any,
+    threads: int,
+) -> None: ...
+def selective_scan_backward(*arrays_and_threads: Any) -> None: ...
+
+class Network:
+    def __init__(
+        self,
+        parameters: dict[str, NDArray[Any]],
+        scale: int,
+        channels: int,
+        blocks: int,
+        vimms_per_block: int,
+        state_size: int,
+        inner_channels: int,
+        conv_width: int,
+        dt_rank: int,
+        vimm_residual: bool,
+        rgb_mean: tuple[float, float, float],
+    ) -> None: ...
+
+class Stream:
+    def __init__(self, network: Network, width: int, threads: int) -> None: ...
+    def rows_after(self, rows: int, last: bool) -> int: ...
+    def run(self, input: NDArray[Any], output: NDArray[Any], last: bool) -> None: ...

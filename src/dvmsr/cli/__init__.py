@@ -1,0 +1,69 @@
+"""The ``dvmsr`` command: one module per subcommand, each importing what it needs only when it runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dvmsr.cli.evaluate import evaluate
+from dvmsr.cli.info import info
+from dvmsr.cli.options import DEBUG_KEY
+from dvmsr.cli.upscale import upscale
+from dvmsr.errors import DvmsrError
+
+__all__ = ["app", "main"]
+
+_EXIT_ERROR = 2
+_EXIT_INTERRUPTED = 128 + signal.SIGINT
+_EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+class _Commands(TyperGroup):
+    """Turns our errors and Ctrl-C into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DvmsrError as error:
+            if ctx.meta.get(DEBUG_KEY):
+                raise
+            typer.echo(f"dvmsr: error: {error}", err=True)
+            raise typer.Exit(_EXIT_ERROR) from error
+        except KeyboardInterrupt as error:
+            typer.echo("dvmsr: interrupted", err=True)
+            raise typer.Exit(_EXIT_INTERRUPTED) from error
+
+
+app = typer.Typer(
+    name="dvmsr", cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+for _command in (upscale, evaluate, info):
+    app.command()(_command)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"dvmsr {version('dvmsr')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _dvmsr(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Enlarge images with the DVMSR super-resolution network."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 2 an error, 130 interrupted, 143 terminated."""
+    # As an exception, so that files half written are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_EXIT_TERMINATED))
+    app()

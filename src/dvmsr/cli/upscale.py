@@ -1,0 +1,80 @@
+"""``dvmsr upscale``: image files in, larger image files out."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvmsr.cli.options import Debug, Threads, Weights
+from dvmsr.errors import DvmsrError
+
+
+class ImageFormat(str, Enum):
+    """Formats that can be written."""
+
+    PNG = "png"
+    JPEG = "jpg"
+    TIFF = "tif"
+    WEBP = "webp"
+    AVIF = "avif"
+
+
+def upscale(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="Image files, or folders of image files.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="For one image, the file to write, its format by its suffix; or a folder. "
+            "By default NAME_x4 beside the image; for a folder FOLDER, the folder FOLDER_x4.",
+        ),
+    ] = None,
+    weights: Weights = None,
+    threads: Threads = None,
+    image_format: Annotated[
+        ImageFormat | None, typer.Option("--format", help="Format to write. By default that of each input.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Enlarge images, with their transparency, colour profile and EXIF data."""
+    from dvmsr.cli.progress import FileProgress, megapixels
+    from dvmsr.inference.files import plan_files, upscale_file
+    from dvmsr.inference.upscaler import Upscaler
+
+    upscaler = Upscaler(weights, threads=threads)
+    suffix = f".{image_format.value}" if image_format else None
+    tasks = plan_files(inputs, output, scale=upscaler.scale, suffix=suffix)
+    failed = []
+    seconds = 0.0
+    for number, task in enumerate(tasks, start=1):
+        label = task.source.name if len(tasks) == 1 else f"[{number}/{len(tasks)}] {task.source.name}"
+        try:
+            with FileProgress(label) as progress:
+                done = upscale_file(
+                    upscaler, task.source, task.target, overwrite=overwrite, progress=progress.update
+                )
+        except DvmsrError as error:
+            if debug or len(tasks) == 1:
+                raise
+            typer.echo(f"dvmsr: error: {error}", err=True)
+            failed.append(task.source)
+            continue
+        seconds += done.seconds
+        typer.echo(
+            f"{done.source} {done.width}x{done.height} -> "
+            f"{done.target} {done.scale * done.width}x{done.scale * done.height} in {done.seconds:.2f} s "
+            f"({megapixels(done.width * done.height / done.seconds)}/s)"
+        )
+    if len(tasks) > 1:
+        typer.echo(f"{len(tasks) - len(failed)} of {len(tasks)} images enlarged in {seconds:.2f} s")
+    if failed:
+        names = ", ".join(map(str, failed))
+        typer.echo(f"dvmsr: error: {len(failed)} of {len(tasks)} images failed: {names}", err=True)
+        raise typer.Exit(2)

@@ -1,0 +1,130 @@
+"""The native engine behind a small Python face."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from dvmsr import _native
+from dvmsr.config import RGB_MEAN
+from dvmsr.errors import ArgumentError
+from dvmsr.weights import Weights
+
+PIXEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+"""The types of pixels that the engine reads and writes."""
+
+
+def instruction_set() -> str:
+    """Return the name of the vector instructions in use: avx512, avx2 or baseline.
+
+    The best that the processor has, unless the environment variable DVMSR_INSTRUCTION_SET names one.
+
+    Raises:
+        ArgumentError: The variable names one that is unknown or that the processor lacks.
+    """
+    try:
+        return _native.instruction_set()
+    except RuntimeError as error:
+        raise ArgumentError(str(error)) from error
+
+
+def available_threads() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Engine:
+    """A network that is ready to run on the CPU.
+
+    It does not change, so one engine can serve many streams in many threads.
+
+    Args:
+        weights: The network.
+
+    Raises:
+        ArgumentError: DVMSR_INSTRUCTION_SET names instructions that this machine does not have.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        instruction_set()
+        config = weights.config
+        self.scale = config.scale
+        self._network = _native.Network(
+            {name: np.ascontiguousarray(x, dtype=np.float32) for name, x in weights.parameters.items()},
+            config.scale,
+            config.channels,
+            config.blocks,
+            config.vimms_per_block,
+            config.state_size,
+            config.inner_channels,
+            config.conv_width,
+            config.dt_rank,
+            config.vimm_residual,
+            RGB_MEAN,
+        )
+
+    def stream(self, width: int, dtype: DTypeLike, threads: int) -> EngineStream:
+        """Start an image.
+
+        Args:
+            width: Pixels in a row of the input, from 1.
+            dtype: Type of the pixels: uint8, uint16 or float32.
+            threads: How many threads may work, from 1. The result does not depend on it.
+
+        Raises:
+            ArgumentError: An argument is none of these.
+        """
+        if width < 1:
+            raise ArgumentError(f"width must be from 1, got {width}")
+        if threads < 1:
+            raise ArgumentError(f"threads must be from 1, got {threads}")
+        if np.dtype(dtype) not in PIXEL_TYPES:
+            raise ArgumentError(f"pixels must be uint8, uint16 or float32, got {np.dtype(dtype)}")
+        return EngineStream(_native.Stream(self._network, width, threads), width, np.dtype(dtype), self.scale)
+
+
+class EngineStream:
+    """One image on its way through the network; made by ``Engine.stream``.
+
+    Memory grows with the width and not with the height. The output is the same, bit by bit, however
+    the rows are cut into blocks and however many threads work.
+    """
+
+    def __init__(self, native: _native.Stream, width: int, dtype: np.dtype[Any], scale: int) -> None:
+        self._native = native
+        self._width = width
+        self._dtype = dtype
+        self._scale = scale
+        self._ended = False
+
+    def push(self, rows: NDArray[Any], *, last: bool = False) -> NDArray[Any]:
+        """Give the next rows of the image and take the rows of output that they finish.
+
+        Args:
+            rows: (rows, width, 3) RGB of the stream's type, any number of rows, 0 included; float32 in
+                [0, 1], integers over their full range.
+            last: Whether the image ends with these rows.
+
+        Returns:
+            (scale * finished, scale * width, 3) of the same type; integers are rounded and clipped,
+            float32 is not clipped. The output runs some rows late until ``last``.
+
+        Raises:
+            ArgumentError: The rows are of another width or type, or the image has ended.
+        """
+        if self._ended:
+            raise ArgumentError("the image has ended: start another stream")
+        if rows.shape[1:] != (self._width, 3) or rows.dtype != self._dtype:
+            raise ArgumentError(
+                f"expected rows of shape (rows, {self._width}, 3) and type {self._dtype},"
+                f" got {rows.shape} of {rows.dtype}"
+            )
+        self._ended = last
+        rows = np.ascontiguousarray(rows)
+        finished = self._native.rows_after(len(rows), last)
+        output = np.empty((self._scale * finished, self._scale * self._width, 3), self._dtype)
+        self._native.run(rows, output, last)
+        return output

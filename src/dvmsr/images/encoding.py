@@ -1,0 +1,155 @@
+"""Encoding an image file while its rows arrive: the formats, and the passage of rows into libvips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from dvmsr.images.png_stream import write_png_stream
+from dvmsr.images.reading import ImageReader, decode
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file format can hold, and how libvips is told to write it."""
+
+    name: str
+    """Name for people."""
+
+    largest_side: int | None = None
+    """Largest width and height in pixels."""
+
+    bits: int = 16
+    """Most bits of a sample."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    """Arguments of libvips' saver."""
+
+
+_PNG = Format("PNG")
+_JPEG = Format(
+    "JPEG",
+    largest_side=65_500,
+    bits=8,
+    # White, as on paper: JPEG has no alpha.
+    options={"Q": 95, "subsample_mode": "off", "background": [255.0]},
+)
+_TIFF = Format("TIFF", options={"compression": "deflate", "predictor": "horizontal"})
+_WEBP = Format("WebP", largest_side=16_383, bits=8, options={"Q": 95, "smart_subsample": True})
+_AVIF = Format("AVIF", largest_side=16_384, options={"Q": 90, "subsample_mode": "off", "compression": "av1"})
+FORMATS: dict[str, Format] = {
+    ".png": _PNG,
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".webp": _WEBP,
+    ".avif": _AVIF,
+}
+"""The formats by suffix, in lower case."""
+
+
+_CLASSIC_TIFF_BYTES = 4_000_000_000
+_CARRIED_METADATA = ("exif-", "xmp-", "iptc-", "icc-", "resolution-unit")
+# The preview in the EXIF data: of the old picture, and lying on its side where that has been turned upright.
+_THUMBNAIL = "exif-ifd1-"
+
+
+def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int, path: Path) -> None:
+    """Compute rows and encode them into a file.
+
+    The rows are computed in the calling thread and libvips encodes in another, with a pipe between the two:
+    an exception in a callback from libvips would be lost, and Ctrl-C only reaches the main thread, and only
+    while that runs Python.
+
+    Args:
+        rows: (rows, scale * W, 1) arrays of a grey source, else (rows, scale * W, 3).
+        source: The image that was enlarged, for its alpha channel and metadata.
+        scale: Enlargement, from 1.
+        path: The file to write, its suffix one of :data:`FORMATS`. On an error, part of it may be there.
+
+    Raises:
+        pyvips.Error: The source cannot be read again or the file not written.
+    """
+    read_end, write_end = os.pipe()
+    failed = Event()
+
+    def encode() -> None:
+        try:
+            stream = pyvips.Source.new_from_descriptor(read_end)
+            image = pyvips.Image.new_from_source(stream, "", access="sequential", fail_on="error")
+            _save(image, source, scale, path)
+        except BaseException:
+            failed.set()
+            raise
+        finally:
+            # Whoever is writing must not wait for ever when the encoder stopped early.
+            while os.read(read_end, 1 << 16):
+                pass
+            os.close(read_end)
+
+    def until_failed() -> Iterator[NDArray[Any]]:
+        for block in rows:
+            if failed.is_set():
+                return
+            yield block
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="dvmsr-encode") as pool:
+        # Closed first, which ends the stream, then the pool waits for its thread.
+        with os.fdopen(write_end, "wb") as stream:
+            encoding = pool.submit(encode)
+            write_png_stream(
+                stream,
+                until_failed(),
+                height=scale * source.height,
+                width=scale * source.width,
+                channels=1 if source.grey else 3,
+                bits=8 * source.dtype.itemsize,
+            )
+        encoding.result()
+
+
+def _save(colours: pyvips.Image, source: ImageReader, scale: int, path: Path) -> None:
+    file_format = FORMATS[path.suffix.lower()]
+    original = decode(source.path)
+    image = colours
+    if source.has_alpha:
+        image = image.bandjoin(_enlarge(original[-1], scale))
+    if source.dtype == np.uint16 and file_format.bits == 8:
+        image = (image / 257).rint().cast("uchar").copy(interpretation="b-w" if source.grey else "srgb")
+    image = image.copy(xres=original.xres, yres=original.yres)
+    for name in original.get_fields():
+        if name.startswith(_CARRIED_METADATA) and not name.startswith(_THUMBNAIL):
+            image.set_type(original.get_typeof(name), name, original.get(name))
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    options = dict(file_format.options)
+    if file_format is _TIFF:
+        options["bigtiff"] = (
+            image.width * image.height * image.bands * source.dtype.itemsize > _CLASSIC_TIFF_BYTES
+        )
+    target = pyvips.Target.new_to_file(os.fsencode(path))
+    image.write_to_target(target, path.suffix.lower(), **options)
+
+
+def _enlarge(alpha: pyvips.Image, scale: int) -> pyvips.Image:
+    """Enlarge one channel by bicubic interpolation, the borders of both images at the same place."""
+    # With vips_resize() they are half a pixel of the result apart.
+    return alpha.affine(
+        [scale, 0, 0, scale],
+        interpolate=pyvips.Interpolate.new("bicubic"),
+        idx=0.5,
+        idy=0.5,
+        odx=-0.5,
+        ody=-0.5,
+        oarea=[0, 0, scale * alpha.width, scale * alpha.height],
+        extend="copy",
+    )

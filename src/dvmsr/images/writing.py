@@ -1,0 +1,139 @@
+"""Writing enlarged images: complete under their name, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from dvmsr.errors import ArgumentError, ImageWriteError
+from dvmsr.images.encoding import FORMATS, encode_stream
+from dvmsr.images.reading import ImageReader, reason
+
+WRITABLE_SUFFIXES = tuple(FORMATS)
+"""Suffixes by which a format is chosen, in lower case."""
+
+_FULL_DISK_BYTES = 1 << 20
+
+
+def write_image(
+    path: str | os.PathLike[str],
+    blocks: Iterable[NDArray[Any]],
+    *,
+    source: ImageReader,
+    scale: int,
+    overwrite: bool = False,
+) -> None:
+    """Write an enlarged image while its rows arrive, in the format that the suffix names.
+
+    From the source come its greyness, its alpha channel (enlarged by bicubic interpolation), ICC profile,
+    EXIF, XMP, IPTC and resolution, as far as libvips can write them to the format; the orientation is
+    upright. JPEG and WebP have 8 bits, so 16 bits are rounded to them; JPEG has no alpha and gets a white
+    background. PNG and TIFF are written without loss, JPEG with quality 95 and full colour resolution, WebP
+    with 95, AVIF with 90.
+
+    The file appears under its name only when it is complete. Whatever goes wrong, an error raised by
+    ``blocks`` and Ctrl-C included, nothing is left behind. Memory grows with the width and the block only,
+    except for WebP and AVIF, whose encoders hold the whole image.
+
+    Args:
+        path: The file to write.
+        blocks: (rows, scale * W, 3) arrays of the source's type, scale * H rows in all. Grey is their mean.
+        source: The image that was enlarged.
+        scale: Enlargement, from 1.
+        overwrite: Whether a file of that name is replaced. The source itself never is.
+
+    Raises:
+        ArgumentError: The blocks are of another shape or type.
+        ImageWriteError: The target exists, has a suffix or size that cannot be written, is in a folder that
+            is missing or read-only, or the disk is full.
+        ImageReadError: The source cannot be read again for its alpha channel.
+    """
+    path = Path(path)
+    try:
+        _check_target(path, source, scale, overwrite)
+        # Through a symbolic link, not over it.
+        target = path.resolve()
+    except OSError as error:
+        raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
+    partial = target.with_name(f".dvmsr-{secrets.token_hex(8)}{target.suffix}")
+    rows = _checked(blocks, source, scale)
+    try:
+        try:
+            encode_stream(rows, source, scale, partial)
+        except pyvips.Error as error:
+            raise _encoding_error(path, source, error) from error
+        try:
+            partial.replace(target)
+        except OSError as error:
+            raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _check_target(path: Path, source: ImageReader, scale: int, overwrite: bool) -> None:
+    """Find out what would stop the writing before hours of work."""
+    file_format = FORMATS.get(path.suffix.lower())
+    if file_format is None:
+        raise ImageWriteError(
+            f"{path}: expected a name that ends in {', '.join(FORMATS)}; got {path.suffix or 'no suffix'}"
+        )
+    width, height = scale * source.width, scale * source.height
+    if file_format.largest_side is not None and max(width, height) > file_format.largest_side:
+        raise ImageWriteError(
+            f"{path}: {file_format.name} holds up to {file_format.largest_side} pixels on a side, "
+            f"this image would have {width}x{height}; write a PNG or TIFF file"
+        )
+    if path.exists():
+        if path.samefile(source.path):
+            raise ImageWriteError(f"{path}: is the input file itself; choose another name")
+        if not path.is_file():
+            raise ImageWriteError(f"{path}: is no regular file; choose another name")
+        if not overwrite:
+            raise ImageWriteError(
+                f"{path}: exists already; choose another name or ask for overwriting (--overwrite)"
+            )
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ImageWriteError(f"{path}: there is no folder {folder}; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ImageWriteError(f"{path}: the folder {folder} cannot be written to; choose another")
+
+
+def _encoding_error(path: Path, source: ImageReader, error: pyvips.Error) -> ImageWriteError:
+    if source.has_alpha:
+        # The encoder reads the source once more. If that was the fault, this raises the fitting error.
+        for _ in source.blocks(rows=16):
+            pass
+    if shutil.disk_usage(path.resolve().parent).free < _FULL_DISK_BYTES:
+        return ImageWriteError(f"{path}: cannot be written: the disk is full; free some space on it")
+    return ImageWriteError(f"{path}: cannot be written ({reason(error)}); check the disk")
+
+
+def _checked(blocks: Iterable[NDArray[Any]], source: ImageReader, scale: int) -> Iterator[NDArray[Any]]:
+    height, width = scale * source.height, scale * source.width
+    missing = height
+    for block in blocks:
+        missing -= len(block)
+        if block.shape[1:] != (width, 3) or block.dtype != source.dtype or missing < 0:
+            raise ArgumentError(
+                f"blocks must be (rows, {width}, 3) of {source.dtype} with {height} rows in all, "
+                f"got {block.shape} of {block.dtype} with {missing + len(block)} rows to go"
+            )
+        yield _mean(block) if source.grey else block
+    if missing:
+        raise ArgumentError(f"blocks must have {height} rows in all, got {height - missing}")
+
+
+def _mean(block: NDArray[Any]) -> NDArray[Any]:
+    """Mean over the channels, rounded: (rows, W, 3) to (rows, W, 1)."""
+    total = block.sum(axis=2, dtype=np.uint32, keepdims=True)
+    rounded: NDArray[Any] = (total + 1) // 3
+    return rounded.astype(block.dtype)

@@ -1,0 +1,5 @@
+"""Enlarging arrays, streams of rows, and files."""
+
+from dvmsr.inference.upscaler import Upscaler
+
+__all__ = ["Upscaler"]

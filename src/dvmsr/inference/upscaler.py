@@ -1,0 +1,96 @@
+"""The one way to enlarge: for Python users, the command line and the evaluation alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvmsr.engine import Engine, available_threads
+from dvmsr.errors import ArgumentError
+from dvmsr.weights import Weights, load_weights
+
+
+class Upscaler:
+    """Enlarges images with the DVMSR network.
+
+    Args:
+        weights: A file of weights (see ``dvmsr.weights.load_weights``) or weights in memory; None takes
+            the ones that come with the package.
+        device: Where to compute: "cpu".
+        threads: How many threads may work; None takes every processor that this process may use. The
+            result does not depend on it, bit by bit.
+
+    Raises:
+        ArgumentError: The device is unknown, or threads is not a whole number from 1.
+        WeightsError: The file is missing, damaged or of another network.
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] | Weights | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        if device != "cpu":
+            raise ArgumentError(f'device must be "cpu", got {device!r}')
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise ArgumentError(f"threads must be a whole number from 1, got {threads!r}")
+        loaded = weights if isinstance(weights, Weights) else load_weights(weights)
+        self.threads = threads or available_threads()
+        self.config = loaded.config
+        self._engine = Engine(loaded)
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the output is on each side."""
+        return self.config.scale
+
+    def upscale(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Enlarge an image.
+
+        Args:
+            image: (H, W, 3) RGB of uint8, uint16 (each over its full range) or float32 in [0, 1]; H and W
+                from 1.
+
+        Returns:
+            (scale * H, scale * W, 3) of the same type. Integers are rounded and clipped, float32 is not
+            clipped.
+
+        Raises:
+            ArgumentError: The image is of another shape or type.
+        """
+        if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            shape = image.shape if isinstance(image, np.ndarray) else type(image).__name__
+            raise ArgumentError(f"image must be an array of shape (height, width, 3), got {shape}")
+        return self._engine.stream(image.shape[1], image.dtype, self.threads).push(image, last=True)
+
+    def stream(self, blocks: Iterable[NDArray[Any]], width: int) -> Iterator[NDArray[Any]]:
+        """Enlarge an image of any height in memory that does not grow with it.
+
+        The result equals that of ``upscale`` on the whole image, bit by bit, wherever it is cut.
+
+        Args:
+            blocks: The image from top to bottom as (rows, width, 3) arrays of one type, as for
+                ``upscale``; the numbers of rows may differ.
+            width: Pixels in a row of the input.
+
+        Yields:
+            Blocks of (scale * rows, scale * width, 3), the first ones some rows late.
+
+        Raises:
+            ArgumentError: A block is of another width or type, or there is none.
+        """
+        iterator = iter(blocks)
+        block = next(iterator, None)
+        if block is None:
+            raise ArgumentError("expected at least one block of rows, got none")
+        stream = self._engine.stream(width, block.dtype, self.threads)
+        while block is not None:
+            following = next(iterator, None)
+            if len(output := stream.push(block, last=following is None)):
+                yield output
+            block = following

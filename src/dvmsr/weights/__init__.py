@@ -1,0 +1,9 @@
+"""Files of weights: reading, checking and writing them, and the ones that dvmsr ships.
+
+The shipped file is ``dvmsr_x4.safetensors``; its card, ``dvmsr_x4.md``, says how it was trained.
+"""
+
+from dvmsr.weights.files import Weights, load_weights, save_weights, shipped_weights
+from dvmsr.weights.shapes import parameter_shapes
+
+__all__ = ["Weights", "load_weights", "parameter_shapes", "save_weights", "shipped_weights"]

@@ -1,0 +1,40 @@
+"""What the tests of the commands share."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from dvmsr import NetworkConfig
+from dvmsr.cli import main
+from dvmsr.weights import parameter_shapes, save_weights
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    """Arguments that choose a small network of noise: files are the matter here, not looks."""
+    config = NetworkConfig(channels=16, blocks=1, vimms_per_block=1)
+    rng = np.random.default_rng(0)
+    shapes = parameter_shapes(config)
+    path = tmp_path_factory.mktemp("weights") / "noise.safetensors"
+    save_weights(path, {name: rng.normal(0, 0.05, shape) for name, shape in shapes.items()}, config)
+    return ["--weights", str(path)]
+
+
+@pytest.fixture
+def dvmsr(monkeypatch, capsys):
+    """Run a command line in this process: exit code, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dvmsr", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        captured = capsys.readouterr()
+        return exited.value.code, captured.out, captured.err
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, before)

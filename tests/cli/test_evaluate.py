@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import pyvips
+
+from dvmsr.images import imresize
+
+
+@pytest.fixture
+def benchmark_set(tmp_path):
+    """Two images of noise in the layout of a benchmark set for scale 4."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "Noise" / "x4"
+    for name in ("one", "two"):
+        high = rng.integers(0, 256, (64, 48, 3), np.uint8)
+        for kind, pixels in (("HR", high), ("LR", imresize(high, 1 / 4))):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
+            image.write_to_file(str(folder / kind / f"{name}.png"))
+    return folder
+
+
+def test_table_and_json_file(dvmsr, network, benchmark_set, tmp_path):
+    code, out, err = dvmsr("evaluate", benchmark_set, *network, "--json", tmp_path / "scores.json")
+    assert (code, err) == (0, "")
+    report = json.loads((tmp_path / "scores.json").read_text())
+    assert report["weights"] == network[1]
+    scores = report["datasets"]["Noise"]
+    assert set(scores) == {"images", "psnr_y", "ssim_y", "psnr_rgb", "seconds"}
+    assert scores["images"] == 2
+    row = next(line for line in out.splitlines() if "Noise" in line)
+    shown = [cell.strip() for cell in re.split("[│|]", row)[1:-1]]
+    assert shown[:5] == [
+        "Noise",
+        "2",
+        f"{scores['psnr_y']:.3f}",
+        f"{scores['ssim_y']:.4f}",
+        f"{scores['psnr_rgb']:.3f}",
+    ]
+
+
+def test_json_has_standard_output_for_itself(dvmsr, network, benchmark_set):
+    code, out, err = dvmsr("evaluate", benchmark_set, *network, "--json", "-")
+    assert code == 0
+    assert json.loads(out)["datasets"]["Noise"]["images"] == 2
+    assert "PSNR-Y" in err
+
+
+def test_folder_that_is_no_set(dvmsr, network, tmp_path):
+    code, out, err = dvmsr("evaluate", tmp_path, *network)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"dvmsr: error: [^\n]+\n", err)
+
+
+def test_json_target_is_checked_before_the_work(dvmsr, benchmark_set, tmp_path):
+    # With weights that are missing, reading them would be the first thing to fail.
+    missing = ("--weights", tmp_path / "none.safetensors")
+    code, _, err = dvmsr("evaluate", benchmark_set, *missing, "--json", tmp_path / "none" / "scores.json")
+    assert code == 2
+    assert "scores.json: cannot be written" in err

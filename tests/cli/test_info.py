@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from dvmsr import STUDENT
+from dvmsr.engine import instruction_set
+from dvmsr.weights import parameter_shapes, save_weights
+
+
+@pytest.fixture
+def student(tmp_path):
+    path = tmp_path / "student.safetensors"
+    save_weights(path, {name: np.zeros(shape) for name, shape in parameter_shapes(STUDENT).items()}, STUDENT)
+    return path
+
+
+def cells(line):
+    return [cell.strip() for cell in re.split("[│|]", line)[1:-1]]
+
+
+def test_student(dvmsr, student):
+    code, out, err = dvmsr("info", "--weights", student, "--threads", 3)
+    assert (code, err) == (0, "")
+    rows = [cells(line) for line in out.splitlines()]
+    assert ["channels", "60"] in rows
+    assert ["instruction set", instruction_set()] in rows
+    assert ["threads", "3"] in rows
+    assert ["all", "424,428", "30.667", "100.0%"] in rows
+    assert ["ViMM scan", "16,320", "4.152", "13.5%"] in rows
+
+
+def test_macs_are_those_of_the_size(dvmsr, student):
+    _, out, _ = dvmsr("info", "--weights", student, "--size", "512x256")
+    assert ["all", "424,428", "61.335", "100.0%"] in [cells(line) for line in out.splitlines()]
+
+
+@pytest.mark.parametrize("size", ["256", "0x9", "axb", "-1x4"])
+def test_wrong_size(dvmsr, student, size):
+    code, _, err = dvmsr("info", "--weights", student, f"--size={size}")
+    assert code == 2
+    assert re.fullmatch(r"dvmsr: error: [^\n]+\n", err)

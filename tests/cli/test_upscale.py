@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+import pyvips
+
+from dvmsr.images import read_image
+
+COMMAND = [sys.executable, "-c", "from dvmsr.cli import main; main()"]
+
+
+def write_noise(path, height=12, width=9):
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    pyvips.Image.new_from_array(pixels).copy(interpretation="srgb").write_to_file(str(path))
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    return write_noise(tmp_path / "photo.png")
+
+
+def test_enlarges_beside_the_input(dvmsr, photo, network):
+    code, out, err = dvmsr("upscale", *network, photo)
+    target = photo.with_name("photo_x4.png")
+    assert (code, err) == (0, "")
+    pattern = rf"{re.escape(str(photo))} 9x12 -> {re.escape(str(target))} 36x48 in \d+\.\d+ s \(.* MP/s\)\n"
+    assert re.fullmatch(pattern, out)
+    assert read_image(target).shape == (48, 36, 3)
+
+
+def test_output_format_by_suffix(dvmsr, photo, tmp_path, network):
+    for suffix, loader in (("jpg", "jpegload"), ("tif", "tiffload"), ("webp", "webpload")):
+        target = tmp_path / f"result.{suffix}"
+        assert dvmsr("upscale", *network, photo, "-o", target)[0] == 0
+        assert pyvips.Image.new_from_file(str(target)).get("vips-loader").startswith(loader)
+
+
+def test_same_result_for_any_number_of_threads(dvmsr, photo, tmp_path, network):
+    for threads in (1, 2):
+        assert (
+            dvmsr("upscale", *network, photo, "-o", tmp_path / f"{threads}.png", "--threads", threads)[0] == 0
+        )
+    assert np.array_equal(read_image(tmp_path / "1.png"), read_image(tmp_path / "2.png"))
+
+
+def test_existing_output_needs_overwrite(dvmsr, photo, network):
+    target = photo.with_name("photo_x4.png")
+    target.write_bytes(b"precious")
+    code, out, err = dvmsr("upscale", *network, photo)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"dvmsr: error: .*photo_x4\.png: exists already; .*--overwrite.*\n", err)
+    assert target.read_bytes() == b"precious"
+    assert dvmsr("upscale", *network, photo, "--overwrite")[0] == 0
+    assert read_image(target).shape == (48, 36, 3)
+
+
+def test_input_is_never_overwritten(dvmsr, photo, network):
+    before = photo.read_bytes()
+    code, _, err = dvmsr("upscale", *network, photo, "--output", photo, "--overwrite")
+    assert code == 2
+    assert "is the input file itself" in err
+    assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "text", "truncated", "no suffix", "unwritable", "weights"]
+)
+def test_bad_input_is_one_line_and_no_file(dvmsr, photo, tmp_path, kind, network):
+    out = tmp_path / "out"
+    out.mkdir()
+    source, target, more = tmp_path / "input.png", out / "high.png", []
+    write_noise(source, 200, 50)
+    if kind == "missing":
+        source.unlink()
+    elif kind == "empty":
+        source.write_bytes(b"")
+    elif kind == "text":
+        source.write_text("no image")
+    elif kind == "truncated":
+        source.write_bytes(source.read_bytes()[:20_000])
+    elif kind == "no suffix":
+        target = out / "high.unknown"
+    elif kind == "unwritable":
+        target = "/proc/high.png"
+    elif kind == "weights":
+        more = ["--weights", photo]
+    code, stdout, err = dvmsr("upscale", *network, *more, source, "-o", target)
+    assert (code, stdout) == (2, "")
+    assert re.fullmatch(r"dvmsr: error: [^\n]+\n", err)
+    assert list(out.iterdir()) == []
+
+
+def test_folder_goes_on_after_a_bad_file(dvmsr, tmp_path, network):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write_noise(folder / "a.png")
+    (folder / "b.png").write_text("no image")
+    write_noise(folder / "c.png")
+    (folder / "notes.txt").touch()
+    code, out, err = dvmsr("upscale", *network, folder, "-o", tmp_path / "out")
+    assert code == 2
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_x4.png", "c_x4.png"]
+    assert out.splitlines()[-1].startswith("2 of 3 images enlarged in ")
+    errors = err.splitlines()
+    assert len(errors) == 2
+    assert errors[0].startswith(f"dvmsr: error: {folder / 'b.png'}: not an image")
+    assert errors[1] == f"dvmsr: error: 1 of 3 images failed: {folder / 'b.png'}"
+
+
+def test_format_for_a_folder(dvmsr, tmp_path, network):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write_noise(folder / "a.png")
+    code, out, _ = dvmsr("upscale", *network, folder, "--format", "jpg")
+    assert code == 0
+    assert (tmp_path / "photos_x4" / "a_x4.jpg").exists()
+    assert len(out.splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(tmp_path, network):
+    done = subprocess.run(
+        [*COMMAND, "upscale", *network, str(tmp_path / "none.png"), "--debug"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stderr.startswith("Traceback")
+    assert "ImageReadError" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_interruption_leaves_nothing(tmp_path, name, network):
+    source = write_noise(tmp_path / "large.png", 2000, 1000)
+    out = tmp_path / "out"
+    out.mkdir()
+    number = getattr(signal, name)
+    # Without a shell's habit of shielding what runs in the background.
+    shield_off = f"import signal; signal.signal(signal.{name}, signal.SIG_DFL)\n"
+    if name == "SIGINT":
+        shield_off = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program = f"{shield_off}from dvmsr.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "upscale", *network, str(source), "-o", str(out / "high.png")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while not list(out.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [path.suffix for path in out.iterdir()] == [".png"], "the work had not begun"
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert err == ("dvmsr: interrupted\n" if name == "SIGINT" else "")
+    assert list(out.iterdir()) == []
+
+
+def test_bar_on_a_terminal(photo, network):
+    terminal, child = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "upscale", *network, str(photo)], stdout=subprocess.PIPE, stderr=child, text=True
+    )
+    os.close(child)
+    shown = b""
+    # Reading from a terminal whose other end is closed is an error on Linux.
+    try:
+        while part := os.read(terminal, 4096):
+            shown += part
+    except OSError:
+        pass
+    os.close(terminal)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert b"photo.png" in shown
+    assert b"100 %" in shown
+    assert out.startswith(f"{photo} 9x12 -> ")
+
+
+def test_version(dvmsr):
+    assert dvmsr("--version") == (0, f"dvmsr {version('dvmsr')}\n", "")
+
+
+def test_start_imports_nothing_heavy():
+    heavy = ("pyvips", "torch", "rich.progress", "dvmsr.evaluation")
+    program = f"import sys, dvmsr.cli; print(*(name for name in {heavy} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
