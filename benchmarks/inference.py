@@ -175,11 +175,13 @@ def main() -> None:
         Case(network, precision, options.threads, options.height, options.width)
         for network, precision in NETWORKS
     ]
+    load = os.getloadavg()[0]
     rows = measure(cases, options.repeats)
     print_table(rows)
     report = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine_facts(),
+        "load_before": round(load, 2),
         "repeats": options.repeats,
         "rows": [asdict(row) for row in rows],
     }

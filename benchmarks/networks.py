@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import nn
 
 RLFN_WEIGHTS = Path(__file__).resolve().parents[2] / "shared/weights/rlfn-x4-ntire2024-baseline.safetensors"
 
@@ -68,7 +72,7 @@ def rlfn_torch(case: Case) -> Callable[[], object]:
     return _torch_runner(network, case, value_range=255.0)
 
 
-def _torch_runner(network, case: Case, value_range: float) -> Callable[[], object]:
+def _torch_runner(network: nn.Module, case: Case, value_range: float) -> Callable[[], object]:
     import torch
 
     torch.set_num_threads(case.threads)

@@ -21,11 +21,13 @@ namespace {
 // outputs; here only the type, the order and the number of dimensions are enforced.
 template <std::size_t Dimensions>
 using In = nb::ndarray<const float, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
+// (batch, length, channels) whose tokens lie at one distance from each other, channels dense.
+using Tokens = nb::ndarray<const float, nb::ndim<3>, nb::device::cpu>;
 template <std::size_t Dimensions>
 using Out = nb::ndarray<float, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
 
 dvmsr::ScanInputs scan_inputs(const In<3>& u, const In<3>& delta, const In<2>& A, const In<3>& B,
-                              const In<3>& C, const In<1>& D, const In<3>& z, const In<1>& delta_bias) {
+                              const In<3>& C, const In<1>& D, const Tokens& z, const In<1>& delta_bias) {
   return {static_cast<std::ptrdiff_t>(u.shape(0)),
           static_cast<std::ptrdiff_t>(u.shape(1)),
           static_cast<std::ptrdiff_t>(u.shape(2)),
@@ -37,10 +39,11 @@ dvmsr::ScanInputs scan_inputs(const In<3>& u, const In<3>& delta, const In<2>& A
           C.data(),
           D.data(),
           z.data(),
+          static_cast<std::ptrdiff_t>(z.stride(1)),
           delta_bias.data()};
 }
 
-void selective_scan_forward(In<3> u, In<3> delta, In<2> A, In<3> B, In<3> C, In<1> D, In<3> z,
+void selective_scan_forward(In<3> u, In<3> delta, In<2> A, In<3> B, In<3> C, In<1> D, Tokens z,
                             In<1> delta_bias, Out<3> y, Out<3> last_state, Out<4> checkpoints,
                             int threads) {
   const dvmsr::ScanInputs in = scan_inputs(u, delta, A, B, C, D, z, delta_bias);
@@ -52,7 +55,7 @@ void selective_scan_forward(In<3> u, In<3> delta, In<2> A, In<3> B, In<3> C, In<
                       [&](std::ptrdiff_t i) { kernels.scan_forward(in, out, i / groups, i % groups); });
 }
 
-void selective_scan_backward(In<3> u, In<3> delta, In<2> A, In<3> B, In<3> C, In<1> D, In<3> z,
+void selective_scan_backward(In<3> u, In<3> delta, In<2> A, In<3> B, In<3> C, In<1> D, Tokens z,
                              In<1> delta_bias, In<4> checkpoints, In<3> grad_y, In<3> grad_last_state,
                              Out<3> grad_u, Out<3> grad_delta, Out<3> grad_A, Out<3> grad_B, Out<3> grad_C,
                              Out<2> grad_D, Out<3> grad_z, Out<2> grad_delta_bias, int threads) {
@@ -65,6 +68,35 @@ void selective_scan_backward(In<3> u, In<3> delta, In<2> A, In<3> B, In<3> C, In
   dvmsr::parallel_for(in.batch, threads, [&](std::ptrdiff_t sequence) {
     kernels.scan_backward(in, checkpoints.data(), grad, sequence);
   });
+}
+
+dvmsr::ConvInputs conv_inputs(const Tokens& x, const In<2>& weight, const In<1>& bias) {
+  return {static_cast<std::ptrdiff_t>(x.shape(0)),
+          static_cast<std::ptrdiff_t>(x.shape(1)),
+          static_cast<std::ptrdiff_t>(x.shape(2)),
+          static_cast<std::ptrdiff_t>(weight.shape(0)),
+          x.data(),
+          static_cast<std::ptrdiff_t>(x.stride(1)),
+          weight.data(),
+          bias.data()};
+}
+
+void causal_conv_forward(Tokens x, In<2> weight, In<1> bias, Out<3> y, int threads) {
+  const dvmsr::ConvInputs in = conv_inputs(x, weight, bias);
+  const nb::gil_scoped_release release;
+  const dvmsr::Kernels& kernels = dvmsr::kernels();
+  dvmsr::parallel_for(in.batch, threads,
+                      [&](std::ptrdiff_t sequence) { kernels.causal_conv_forward(in, y.data(), sequence); });
+}
+
+void causal_conv_backward(Tokens x, In<2> weight, In<1> bias, In<3> grad_y, Out<3> grad_x, Out<3> grad_weight,
+                          Out<2> grad_bias, int threads) {
+  const dvmsr::ConvInputs in = conv_inputs(x, weight, bias);
+  const dvmsr::ConvGradients grad = {grad_y.data(), grad_x.data(), grad_weight.data(), grad_bias.data()};
+  const nb::gil_scoped_release release;
+  const dvmsr::Kernels& kernels = dvmsr::kernels();
+  dvmsr::parallel_for(in.batch, threads,
+                      [&](std::ptrdiff_t sequence) { kernels.causal_conv_backward(in, grad, sequence); });
 }
 
 using Parameter = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
@@ -108,6 +140,9 @@ NB_MODULE(_native, m) {
   m.def("selective_scan_backward", selective_scan_backward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a,
         "z"_a, "delta_bias"_a, "checkpoints"_a, "grad_y"_a, "grad_last_state"_a, "grad_u"_a, "grad_delta"_a,
         "grad_A"_a, "grad_B"_a, "grad_C"_a, "grad_D"_a, "grad_z"_a, "grad_delta_bias"_a, "threads"_a);
+  m.def("causal_conv_forward", causal_conv_forward, "x"_a, "weight"_a, "bias"_a, "y"_a, "threads"_a);
+  m.def("causal_conv_backward", causal_conv_backward, "x"_a, "weight"_a, "bias"_a, "grad_y"_a, "grad_x"_a,
+        "grad_weight"_a, "grad_bias"_a, "threads"_a);
 
   nb::class_<dvmsr::Network>(m, "Network")
       .def("__init__", make_network, "parameters"_a, "scale"_a, "channels"_a, "blocks"_a, "vimms_per_block"_a,

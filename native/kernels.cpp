@@ -2,6 +2,7 @@
 #include "kernels.hpp"
 
 #include "denormals.hpp"
+#include "causal_conv.hpp"
 #include "selective_scan.hpp"
 #include "vimm.hpp"
 
@@ -24,11 +25,29 @@ void run_scan_backward(const ScanInputs& in, const float* checkpoints, const Sca
   (in.states == 16 ? scan_backward<16> : scan_backward<0>)(in, checkpoints, grad, sequence);
 }
 
+void run_causal_conv_forward(const ConvInputs& in, float* y, std::ptrdiff_t sequence) {
+  const FlushDenormals flush;
+  causal_conv_forward(in, y, sequence);
+}
+
+void run_causal_conv_backward(const ConvInputs& in, const ConvGradients& grad, std::ptrdiff_t sequence) {
+  const FlushDenormals flush;
+  causal_conv_backward(in, grad, sequence);
+}
+
 }  // namespace
 
 extern const Kernels table;
 const Kernels table = {
-    DVMSR_NAME(DVMSR_ISA), kLanes, run_scan_forward, run_scan_backward, matmul, layer_norm, vimm,
+    DVMSR_NAME(DVMSR_ISA),
+    kLanes,
+    run_scan_forward,
+    run_scan_backward,
+    run_causal_conv_forward,
+    run_causal_conv_backward,
+    matmul,
+    layer_norm,
+    vimm,
 };
 
 }  // namespace dvmsr::DVMSR_ISA

@@ -17,7 +17,8 @@ struct ScanInputs {
   const float* B;           // (batch, length, states)
   const float* C;           // (batch, length, states)
   const float* D;           // (channels)
-  const float* z;           // (batch, length, channels)
+  const float* z;           // (batch, length, channels), tokens z_stride apart
+  std::ptrdiff_t z_stride;
   const float* delta_bias;  // (channels)
 };
 
@@ -38,6 +39,22 @@ struct ScanGradients {
   float* D;  // (batch, channels)
   float* z;
   float* delta_bias;  // (batch, channels)
+};
+
+// SiLU of a causal depthwise convolution over a batch of sequences.
+struct ConvInputs {
+  std::ptrdiff_t batch, length, channels, taps;
+  const float* x;  // (batch, length, channels), tokens x_stride apart
+  std::ptrdiff_t x_stride;
+  const float* weight;  // (taps, channels); the last tap meets the token itself
+  const float* bias;    // (channels)
+};
+
+struct ConvGradients {
+  const float* y;  // (batch, length, channels): given
+  float* x;        // (batch, length, channels)
+  float* weight;   // (batch, taps, channels): one part for each sequence, to be added up
+  float* bias;     // (batch, channels)
 };
 
 // Weights of a dense layer or 3x3 convolution, packed for the kernels: (panels, segments, taps,
@@ -100,6 +117,10 @@ struct Kernels {
   // One sequence of the scan; `checkpoints` as the forward scan left them.
   void (*scan_backward)(const ScanInputs&, const float* checkpoints, const ScanGradients&,
                         std::ptrdiff_t sequence);
+
+  // One sequence of the convolution; y is (batch, length, channels).
+  void (*causal_conv_forward)(const ConvInputs&, float* y, std::ptrdiff_t sequence);
+  void (*causal_conv_backward)(const ConvInputs&, const ConvGradients&, std::ptrdiff_t sequence);
 
   // out = in * matrix + bias + residual (or null) for `tokens` tokens. `in` holds a pointer for each
   // segment to the first tap of the first token.

@@ -6,27 +6,12 @@
 #pragma once
 
 #include <initializer_list>
-#include <new>
 
 #include "kernels.hpp"
 #include "scan.hpp"
+#include "scratch.hpp"
 
 namespace dvmsr::DVMSR_ISA {
-
-// Scratch memory for Vec, aligned. (Not std::vector: its code would be shared between the sets.)
-class Scratch {
- public:
-  explicit Scratch(std::ptrdiff_t count)
-      : data_(static_cast<Vec*>(::operator new(sizeof(Vec) * static_cast<std::size_t>(count),
-                                               std::align_val_t(alignof(Vec))))) {}
-  ~Scratch() { ::operator delete(data_, std::align_val_t(alignof(Vec))); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  Vec* get() const { return data_; }
-
- private:
-  Vec* data_;
-};
 
 // The part of the inputs that one sequence and one group of channels see.
 struct ScanGroup {
@@ -47,10 +32,11 @@ struct ScanGroup {
     }
   }
   std::ptrdiff_t at(std::ptrdiff_t token) const { return (first_ + token) * in_.channels + channel; }
+  std::ptrdiff_t z_at(std::ptrdiff_t token) const { return (first_ + token) * in_.z_stride + channel; }
   const float* B(std::ptrdiff_t token) const { return in_.B + (first_ + token) * in_.states; }
   const float* C(std::ptrdiff_t token) const { return in_.C + (first_ + token) * in_.states; }
   Vec u(std::ptrdiff_t token) const { return load_partial(in_.u + at(token), width); }
-  Vec z(std::ptrdiff_t token) const { return load_partial(in_.z + at(token), width); }
+  Vec z(std::ptrdiff_t token) const { return load_partial(in_.z + z_at(token), width); }
   Vec raw_delta(std::ptrdiff_t token) const {
     return load_partial(in_.delta + at(token), width) + delta_bias;
   }
@@ -60,9 +46,9 @@ struct ScanGroup {
   // function that only prefetches for one without effect, and drops the call.)
   DVMSR_ALWAYS_INLINE void prefetch(std::ptrdiff_t token) const {
     if (token >= in_.length) return;
-    for (const float* array : {in_.u, in_.delta, in_.z}) {
-      __builtin_prefetch(array + at(token));
-      __builtin_prefetch(array + at(token) + width - 1);
+    for (const float* first : {in_.u + at(token), in_.delta + at(token), in_.z + z_at(token)}) {
+      __builtin_prefetch(first);
+      __builtin_prefetch(first + width - 1);
     }
   }
 
@@ -117,16 +103,19 @@ void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t s
       out.last_state[(sequence * in.channels + part.channel + lane) * N + n] = h[n][lane];
 }
 
-// Asks for one of `parts` equal parts of the floats [first, first + count) of what a chunk reads and
-// writes: the backward pass spreads the coming chunk's memory traffic over this chunk's groups.
+// Asks for one of `parts` equal parts of what the chunk at token `first` reads and writes: the
+// backward pass spreads the coming chunk's memory traffic over this chunk's groups.
 DVMSR_ALWAYS_INLINE void prefetch_part(const ScanInputs& in, const ScanGradients& grad, std::ptrdiff_t first,
-                          std::ptrdiff_t count, std::ptrdiff_t part, std::ptrdiff_t parts) {
+                                       std::ptrdiff_t part, std::ptrdiff_t parts) {
   constexpr std::ptrdiff_t kLine = 64 / sizeof(float);
-  const auto end = first + count * (part + 1) / parts;
-  for (auto i = first + count * part / parts; i < end; i += kLine) {
-    for (const float* array : {in.u, in.delta, in.z, grad.y}) __builtin_prefetch(array + i);
+  for (auto i = (first + kScanChunk * part / parts) * in.channels,
+            end = (first + kScanChunk * (part + 1) / parts) * in.channels;
+       i < end; i += kLine) {
+    for (const float* array : {in.u, in.delta, grad.y}) __builtin_prefetch(array + i);
     for (const float* array : {grad.u, grad.delta, grad.z}) __builtin_prefetch(array + i, 1);
   }
+  for (auto token = first + kScanChunk * part / parts; token < first + kScanChunk * (part + 1) / parts; ++token)
+    for (std::ptrdiff_t i = 0; i < in.channels; i += kLine) __builtin_prefetch(in.z + token * in.z_stride + i);
 }
 
 // Gradients of one chunk and one group. With G[n] the gradient that reaches state n from the tokens
@@ -173,8 +162,7 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
     for (int i = 0; i < tokens * count; ++i) dB[i] = dC[i] = Vec{};
     for (std::ptrdiff_t g = 0; g < groups; ++g) {
       if (chunk > 0)
-        prefetch_part(in, grad, (sequence * in.length + start - kScanChunk) * in.channels,
-                      kScanChunk * in.channels, g, groups);
+        prefetch_part(in, grad, sequence * in.length + start - kScanChunk, g, groups);
       const ScanGroup part(in, sequence, g);
       for (int n = 0; n < count; ++n) {
         a_log2[n] = A[g * N + n] * kLog2E;

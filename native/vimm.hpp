@@ -2,6 +2,7 @@
 // operations while it lies in the near caches.
 #pragma once
 
+#include "causal_conv.hpp"
 #include "kernels.hpp"
 #include "matmul.hpp"
 #include "scan.hpp"
@@ -31,19 +32,14 @@ inline void layer_norm(const LayerNorm& norm, const float* in, float* out, std::
   }
 }
 
-// SiLU of the causal depthwise convolution. `u` points at the first token's row; the taps - 1
-// rows before it hold the tokens before.
+// SiLU of the causal convolution. `u` points at the first token's row; the taps - 1 rows before it
+// hold the tokens before.
 inline void causal_conv(const Vimm& m, const float* u, std::ptrdiff_t u_stride, float* out, int tokens) {
-  for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes) {
-    const Vec bias = load(m.conv_bias + d);
-    for (int t = 0; t < tokens; ++t) {
-      Vec total = bias;
-      for (int tap = 0; tap < m.conv_taps; ++tap)
-        total = fma(load(m.conv_weight + tap * m.inner_stride + d),
-                    load(u + (t + tap - m.conv_taps + 1) * u_stride + d), total);
-      store(out + t * m.inner_stride + d, silu(total));
-    }
-  }
+  for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes)
+    for (int t = 0; t < tokens; ++t)
+      store(out + t * m.inner_stride + d,
+            silu(conv_sum(u + t * u_stride + d, u_stride, m.conv_taps - 1, m.conv_weight + d, m.inner_stride,
+                          m.conv_taps, m.conv_bias + d, kLanes)));
 }
 
 template <int States>

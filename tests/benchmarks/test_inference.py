@@ -18,7 +18,7 @@ def test_measures_and_writes(tmp_path):
     assert done.returncode == 0, done.stderr
 
     report = json.loads(output.read_text())
-    assert set(report) == {"date", "machine", "repeats", "rows"}
+    assert set(report) == {"date", "machine", "load_before", "repeats", "rows"}
     assert {"processor", "cores", "instruction_set", "torch", "dvmsr"} <= set(report["machine"])
     assert [row["network"] for row in report["rows"]] == ["dvmsr-engine", "dvmsr-torch", "rlfn-torch"]
     for row in report["rows"]:

@@ -133,6 +133,15 @@ def test_floating_point_flags_are_restored() -> None:
     assert (torch.tensor([1e-38]) * 1e-4).item() > 0, "denormals are still flushed after the scan"
 
 
+def test_gate_that_is_part_of_wider_tokens_is_read_in_place() -> None:
+    """The network passes one half of in_proj's output as the gate."""
+    inputs = make_inputs(2, 40, 24, 16)
+    wide = torch.cat([torch.full_like(inputs["z"], torch.nan), inputs["z"]], dim=-1)
+    expected, _ = cpu.selective_scan(**inputs)
+    got, _ = cpu.selective_scan(**inputs | {"z": wide[..., 24:]})
+    assert torch.equal(got, expected)
+
+
 def test_is_a_proper_operator() -> None:
     inputs = [x.requires_grad_() for x in make_inputs(2, 40, 20, 16).values()]
     torch.library.opcheck(torch.ops.dvmsr.selective_scan.default, inputs)

@@ -38,6 +38,7 @@ def info(
 
     console = Console()
     network = Table("Network", "")
+    network.columns[1].overflow = "fold"
     network.add_row("weights", loaded.source)
     for name, value in asdict(loaded.config).items():
         network.add_row(name.replace("_", " "), str(value))
@@ -56,6 +57,6 @@ def info(
     costs.add_row("all", f"{cost.parameters:,}", f"{cost.macs / 1e9:.3f}", "100.0%")
     console.print(costs)
     console.print(
-        "The 20.17 G that the paper gives for its student at 256x256 leave out what runs inside Mamba's fused "
-        "kernel: conv1d, x_proj, dt_proj, the scan and out_proj, 10.70 G."
+        "The 20.17 G that the paper gives for its student at 256x256 leave out what runs inside Mamba's "
+        "fused kernel: conv1d, x_proj, dt_proj, the scan and out_proj, 10.70 G."
     )

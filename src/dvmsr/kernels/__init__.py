@@ -1,6 +1,6 @@
-"""The selective scan: one signature, its definition, and its fast forms.
+"""The kernels of a ViMM: for each one signature, its definition, and its fast forms.
 
-``selective_scan`` picks the implementation by the device of its inputs:
+The functions here pick the implementation by the device of their inputs:
 
 * ``dvmsr.kernels.reference`` is the definition, in plain PyTorch, and runs anywhere;
 * ``dvmsr.kernels.cpu`` is the native one, forward and backward, for float32 on a CPU.
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dvmsr.kernels import cpu, reference
 
-__all__ = ["selective_scan"]
+__all__ = ["causal_conv1d", "selective_scan"]
 
 
 def selective_scan(
@@ -37,3 +37,19 @@ def selective_scan(
     if u.device.type == "cpu":
         return cpu.selective_scan(u, delta, A, B, C, D, z, delta_bias)
     return reference.selective_scan(u, delta, A, B, C, D, z, delta_bias)
+
+
+def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve each channel causally and apply SiLU; see ``dvmsr.kernels.reference.causal_conv1d``.
+
+    Args:
+        x: Inputs, (batch, length, channels).
+        weight: Taps, (channels, 1, taps) as in ``torch.nn.Conv1d``; the last one meets the token itself.
+        bias: (channels,).
+
+    Returns:
+        Outputs, (batch, length, channels).
+    """
+    if x.device.type == "cpu":
+        return cpu.causal_conv1d(x, weight, bias)
+    return reference.causal_conv1d(x, weight, bias)

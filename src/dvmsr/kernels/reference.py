@@ -1,4 +1,4 @@
-"""The selective scan as its definition: the specification that every kernel is tested against."""
+"""The kernels as their definitions: the specification that every fast form is tested against."""
 
 from __future__ import annotations
 
@@ -41,3 +41,21 @@ def selective_scan(
         h = decay * h + (step[:, t] * u[:, t])[..., None] * B[:, t, None, :]
         outputs.append((h * C[:, t, None, :]).sum(-1) + D * u[:, t])
     return torch.stack(outputs, dim=1) * F.silu(z), h
+
+
+def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve each channel with the tokens at and before each place, and apply SiLU.
+
+    Source: Mamba (arXiv 2312.00752), figure 3; DVMSR paper, section 3.2.
+
+    Args:
+        x: Inputs, (batch, length, channels).
+        weight: Taps, (channels, 1, taps) as in ``torch.nn.Conv1d``; the last one meets the token itself.
+        bias: (channels,).
+
+    Returns:
+        Outputs, (batch, length, channels).
+    """
+    channels, _, taps = weight.shape
+    padded = F.pad(x.transpose(1, 2), (taps - 1, 0))
+    return F.silu(F.conv1d(padded, weight, bias, groups=channels)).transpose(1, 2)

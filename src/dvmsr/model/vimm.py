@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvmsr.config import NetworkConfig
-from dvmsr.kernels import selective_scan
+from dvmsr.kernels import causal_conv1d, selective_scan
 
 # Mamba's published start: softplus(delta_bias) is log-uniform in this range.
 _DELTA_START = (1e-3, 1e-1)
@@ -34,7 +34,7 @@ class Mamba(nn.Module):
         self.dt_rank = config.dt_rank
         self.state_size = config.state_size
         self.in_proj = nn.Linear(config.channels, 2 * inner, bias=False)
-        self.conv1d = nn.Conv1d(inner, inner, config.conv_width, groups=inner, padding=config.conv_width - 1)
+        self.conv1d = nn.Conv1d(inner, inner, config.conv_width, groups=inner)
         self.x_proj = nn.Linear(inner, self.dt_rank + 2 * self.state_size, bias=False)
         self.dt_proj = nn.Linear(self.dt_rank, inner)
         self.A_log = nn.Parameter(torch.empty(inner, self.state_size))
@@ -62,16 +62,12 @@ class Mamba(nn.Module):
             Features of the same shape.
         """
         u, z = self.in_proj(x).chunk(2, dim=-1)
-        u = F.silu(self._causal_conv(u))
+        u = causal_conv1d(u, self.conv1d.weight, self.conv1d.bias)
         delta, B, C = self.x_proj(u).split([self.dt_rank, self.state_size, self.state_size], dim=-1)
         # dt_proj's bias is added inside the scan, before softplus.
         delta = F.linear(delta, self.dt_proj.weight)
         y, _ = selective_scan(u, delta, -self.A_log.float().exp(), B, C, self.D, z, self.dt_proj.bias)
         return self.out_proj(y)
-
-    def _causal_conv(self, u: Tensor) -> Tensor:
-        """Convolve each channel with the tokens at and before each place, (batch, L, inner_channels)."""
-        return self.conv1d(u.transpose(1, 2))[..., : u.shape[1]].transpose(1, 2)
 
 
 class ViMM(nn.Module):

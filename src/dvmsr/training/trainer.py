@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from dvmsr.errors import ArgumentError
 from dvmsr.evaluation.benchmark import score_set
@@ -53,6 +53,17 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
         return settings.learning_rate * (step + 1) / settings.warmup
     progress = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Return an exponential moving average whose decay starts low, so that it forgets the random start."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        now = min(decay, (1 + count.item()) / (10 + count.item()))
+        torch._foreach_lerp_(averaged, current, 1 - now)
+
+    return update
 
 
 def distillation_loss(settings: TrainingSettings, output: Tensor, batch: Batch) -> Tensor:
@@ -95,7 +106,7 @@ def train(
         raise ArgumentError(f"{run}: {state}")
     torch.manual_seed(settings.seed)
     network = DVMSR(settings.network)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
+    average = AveragedModel(network, multi_avg_fn=moving_average(settings.ema_decay))
     optimizer = torch.optim.Adam(network.parameters(), betas=settings.betas, fused=True)
     start = 0
     if resume:

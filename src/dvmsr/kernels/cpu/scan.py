@@ -1,4 +1,4 @@
-"""The native selective scan as a PyTorch operator, forward and backward, for float32 on a CPU.
+"""The native selective scan as a PyTorch operator.
 
 The forward pass keeps one state in ``SCAN_CHUNK`` tokens; the backward pass computes the others
 again, so that no (length, channels, states) array is ever in memory.
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dvmsr import _native
+from dvmsr.kernels.cpu.layout import dense, tokens
 
 _SCAN_CHUNK: int = _native.SCAN_CHUNK
 
@@ -19,16 +20,11 @@ _SCAN_CHUNK: int = _native.SCAN_CHUNK
 def selective_scan(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Run the gated selective scan; terms as in ``dvmsr.kernels.selective_scan``.
-
-    Inputs of lower precision (as under autocast) are computed in float32; y comes back in u's type.
-    """
-    y, last_state, _ = _forward(*(_dense(x) for x in (u, delta, A, B, C, D, z, delta_bias)))
+    """Run the gated selective scan; terms as in ``dvmsr.kernels.selective_scan``."""
+    y, last_state, _ = _forward(
+        dense(u), dense(delta), dense(A), dense(B), dense(C), dense(D), tokens(z), dense(delta_bias)
+    )
     return y.to(u.dtype), last_state
-
-
-def _dense(x: Tensor) -> Tensor:
-    return x.to(torch.float32).contiguous()
 
 
 def _checkpoint_shape(u: Tensor, A: Tensor) -> tuple[int, int, int, int]:
@@ -82,10 +78,8 @@ def _backward(
         torch.empty_like(u),
         D.new_empty(batch, *D.shape),
     ]
-    inputs = (u, delta, A, B, C, D, z, delta_bias, checkpoints, grad_y, grad_last_state)
-    _native.selective_scan_backward(
-        *(x.detach().contiguous() for x in inputs), *grads, torch.get_num_threads()
-    )
+    inputs = (u, delta, A, B, C, D, z, delta_bias, checkpoints, grad_y.contiguous(), grad_last_state.contiguous())
+    _native.selective_scan_backward(*(x.detach() for x in inputs), *grads, torch.get_num_threads())
     grad_u, grad_delta, parts_A, grad_B, grad_C, parts_D, grad_z, parts_bias = grads
     return (
         grad_u,
@@ -114,7 +108,7 @@ def _backward_fake(
     grad_last_state: Tensor,  # noqa: ARG001
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     inputs = (u, delta, A, B, C, D, z, delta_bias)
-    grads = [torch.empty_like(x) for x in inputs]
+    grads = [x.new_empty(x.shape) for x in inputs]
     return grads[0], grads[1], grads[2], grads[3], grads[4], grads[5], grads[6], grads[7]
 
 

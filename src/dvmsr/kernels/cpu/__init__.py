@@ -1,0 +1,10 @@
+"""The native kernels as PyTorch operators, forward and backward, for float32 on a CPU.
+
+Inputs of lower precision (as under autocast) are computed in float32, and results come back in the
+type of the first input.
+"""
+
+from dvmsr.kernels.cpu.causal_conv import causal_conv1d
+from dvmsr.kernels.cpu.scan import selective_scan
+
+__all__ = ["causal_conv1d", "selective_scan"]
