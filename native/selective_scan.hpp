@@ -6,6 +6,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <type_traits>
 
 #include "kernels.hpp"
 #include "scan.hpp"
@@ -118,11 +119,52 @@ DVMSR_ALWAYS_INLINE void prefetch_part(const ScanInputs& in, const ScanGradients
     for (std::ptrdiff_t i = 0; i < in.channels; i += kLine) __builtin_prefetch(in.z + token * in.z_stride + i);
 }
 
-// Gradients of one chunk and one group. With G[n] the gradient that reaches state n from the tokens
-// to the right, already multiplied by their decay, and g = G[n] + dy * C[n] (derived by hand from
-// the recurrence in scan.hpp):
+// States whose gradients are carried in registers together.
+inline constexpr int kStateBlock = 8;
+
+// Gradients of `States` states over one chunk of one group, from its last token to its first. With
+// G[n] the gradient that reaches state n from the tokens to the right, already multiplied by their
+// decay, and g = G[n] + dy * C[n] (derived by hand from the recurrence in scan.hpp):
 //   dC[n] += dy * h[n]             dB[n] += g * delta * u        d(delta * u) += g * B[n]
 //   d(delta) += g * decay * h_before[n] * A[n]                   dA[n] += g * decay * h_before[n] * delta
+// decay, h, dB and dC are (tokens, count) at the first of these states; h begins with the state
+// before the chunk.
+template <int States>
+DVMSR_ALWAYS_INLINE void scan_backward_states(int tokens, int count, const Vec* dy, const Vec* u, const Vec* delta,
+                                              const float* B, const float* C, const Vec* A, const Vec* decay,
+                                              const Vec* h, Vec* G, Vec* dA, Vec* dB, Vec* dC, Vec* d_dtu,
+                                              Vec* d_delta) {
+  Vec carried[States], to_A[States];
+#pragma GCC unroll 8
+  for (int n = 0; n < States; ++n) {
+    carried[n] = G[n];
+    to_A[n] = dA[n];
+  }
+  for (int t = tokens - 1; t >= 0; --t) {
+    const Vec dtu = delta[t] * u[t];
+    Vec to_dtu = d_dtu[t], to_delta = d_delta[t];
+#pragma GCC unroll 8
+    for (int n = 0; n < States; ++n) {
+      const int i = t * count + n;
+      const Vec to_state = fma(dy[t], broadcast(C[i]), carried[n]);
+      dC[i] = fma(dy[t], h[i + count], dC[i]);
+      dB[i] = fma(to_state, dtu, dB[i]);
+      to_dtu = fma(to_state, broadcast(B[i]), to_dtu);
+      carried[n] = to_state * decay[i];
+      const Vec to_exponent = carried[n] * h[i];
+      to_delta = fma(to_exponent, A[n], to_delta);
+      to_A[n] = fma(to_exponent, delta[t], to_A[n]);
+    }
+    d_dtu[t] = to_dtu;
+    d_delta[t] = to_delta;
+  }
+#pragma GCC unroll 8
+  for (int n = 0; n < States; ++n) {
+    G[n] = carried[n];
+    dA[n] = to_A[n];
+  }
+}
+
 template <int States>
 void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGradients& grad,
                    std::ptrdiff_t sequence) {
@@ -130,7 +172,7 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
   const int count = States ? States : static_cast<int>(N);
   const auto groups = (in.channels + kLanes - 1) / kLanes;
   const auto chunks = (in.length + kScanChunk - 1) / kScanChunk;
-  Scratch scratch(groups * (3 * N + 2) + N * (1 + 4 * kScanChunk + 1) + 4 * kScanChunk);
+  Scratch scratch(groups * (3 * N + 2) + N * (1 + 4 * kScanChunk + 1) + 7 * kScanChunk);
   Vec* A = scratch.get();        // (groups, N)
   Vec* G = A + groups * N;       // (groups, N)
   Vec* dA = G + groups * N;      // (groups, N)
@@ -145,6 +187,9 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
   Vec* delta = u + kScanChunk;           // (chunk)
   Vec* y = delta + kScanChunk;           // (chunk)
   Vec* raw = y + kScanChunk;             // (chunk)
+  Vec* dy = raw + kScanChunk;            // (chunk)
+  Vec* d_dtu = dy + kScanChunk;          // (chunk): d(delta * u)
+  Vec* d_delta = d_dtu + kScanChunk;     // (chunk)
 
   for (std::ptrdiff_t g = 0; g < groups; ++g) {
     const ScanGroup part(in, sequence, g);
@@ -187,35 +232,31 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
         }
         y[t] = sums[0] + sums[1];
       }
-      for (int t = tokens - 1; t >= 0; --t) {
-        const auto at = part.at(start + t);
-        const Vec dout = load_partial(grad.y + at, part.width);
+      for (int t = 0; t < tokens; ++t) {
+        const Vec dout = load_partial(grad.y + part.at(start + t), part.width);
         const Vec z = part.z(start + t);
         const Vec gate = sigmoid(z);
-        store_partial(grad.z + at, dout * y[t] * gate * fma(z, 1.0f - gate, broadcast(1.0f)), part.width);
-        const Vec dy = dout * z * gate;
-        const Vec dtu = delta[t] * u[t];
-        const float* Bt = part.B(start + t);
-        const float* Ct = part.C(start + t);
-        Vec d_dtu{}, d_delta{};
-#pragma GCC unroll 16
-        for (int n = 0; n < count; ++n) {
-          const int i = t * count + n;
-          const Vec to_state = fma(dy, broadcast(Ct[n]), G[g * N + n]);
-          dC[i] = fma(dy, h[i + count], dC[i]);
-          dB[i] = fma(to_state, dtu, dB[i]);
-          d_dtu = fma(to_state, broadcast(Bt[n]), d_dtu);
-          const Vec to_before = to_state * decay[i];
-          const Vec to_exponent = to_before * h[i];
-          d_delta = fma(to_exponent, A[g * N + n], d_delta);
-          dA[g * N + n] = fma(to_exponent, delta[t], dA[g * N + n]);
-          G[g * N + n] = to_before;
-        }
-        d_delta = fma(d_dtu, u[t], d_delta) * sigmoid(raw[t]);
-        dD[g] = fma(dy, u[t], dD[g]);
-        dbias[g] += d_delta;
-        store_partial(grad.u + at, fma(d_dtu, delta[t], dy * part.D), part.width);
-        store_partial(grad.delta + at, d_delta, part.width);
+        store_partial(grad.z + part.at(start + t), dout * y[t] * gate * fma(z, 1.0f - gate, broadcast(1.0f)),
+                      part.width);
+        dy[t] = dout * z * gate;
+        d_dtu[t] = d_delta[t] = Vec{};
+      }
+      for (int n = 0; n < count; n += kStateBlock) {
+        const auto block = [&](auto states) {
+          scan_backward_states<states>(tokens, count, dy, u, delta, part.B(start) + n, part.C(start) + n, A + g * N + n,
+                                       decay + n, h + n, G + g * N + n, dA + g * N + n, dB + n, dC + n, d_dtu, d_delta);
+        };
+        if (count - n >= kStateBlock)
+          block(std::integral_constant<int, kStateBlock>());
+        else
+          for (const int end = count; n < end; ++n) block(std::integral_constant<int, 1>());
+      }
+      for (int t = 0; t < tokens; ++t) {
+        const Vec d_raw = fma(d_dtu[t], u[t], d_delta[t]) * sigmoid(raw[t]);
+        dD[g] = fma(dy[t], u[t], dD[g]);
+        dbias[g] += d_raw;
+        store_partial(grad.u + part.at(start + t), fma(d_dtu[t], delta[t], dy[t] * part.D), part.width);
+        store_partial(grad.delta + part.at(start + t), d_raw, part.width);
       }
     }
     for (int i = 0; i < tokens * count; ++i) {

@@ -2,26 +2,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-# Arrays are anything with DLPack: NumPy's and PyTorch's both are passed.
+# Arrays are anything with DLPack: NumPy's and PyTorch's both are passed. The kernels take theirs in the
+# order of native/bindings.cpp, inputs first, and write the outputs in place.
 
 SCAN_CHUNK: int
 
 def instruction_set() -> str: ...
-def selective_scan_forward(
-    u: Any,
-    delta: Any,
-    A: Any,
-    B: Any,
-    C: Any,
-    D: Any,
-    z: Any,
-    delta_bias: Any,
-    y: Any,
-    last_state: Any,
-    checkpoints: Any,
-    threads: int,
-) -> None: ...
-def selective_scan_backward(*arrays_and_threads: Any) -> None: ...
+def selective_scan_forward(*arrays: Any, threads: int) -> None: ...
+def selective_scan_backward(*arrays: Any, threads: int) -> None: ...
+def causal_conv_forward(*arrays: Any, threads: int) -> None: ...
+def causal_conv_backward(*arrays: Any, threads: int) -> None: ...
 
 class Network:
     def __init__(

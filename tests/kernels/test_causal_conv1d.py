@@ -41,7 +41,9 @@ def test_part_of_wider_tokens_is_read_in_place() -> None:
     half = wide[..., 24:]
     assert not half.is_contiguous()
     got = cpu.causal_conv1d(half, weight[:24], bias[:24])
-    torch.testing.assert_close(got, reference.causal_conv1d(half, weight[:24], bias[:24]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        got, reference.causal_conv1d(half, weight[:24], bias[:24]), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_is_a_proper_operator() -> None:

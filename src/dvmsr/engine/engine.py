@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from dvmsr import _native
+import dvmsr._native as _native
 from dvmsr.config import RGB_MEAN
 from dvmsr.errors import ArgumentError
 from dvmsr.weights import Weights
@@ -34,6 +35,21 @@ def instruction_set() -> str:
 def available_threads() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def whole_number(name: str, value: object) -> int:
+    """Return a count of something as an int.
+
+    Args:
+        name: What is counted, for the message.
+        value: An int of Python's or NumPy's.
+
+    Raises:
+        ArgumentError: The value is of another type, or below 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ArgumentError(f"{name} must be a whole number from 1, got {value!r}")
+    return int(value)
 
 
 class Engine:
@@ -77,10 +93,7 @@ class Engine:
         Raises:
             ArgumentError: An argument is none of these.
         """
-        if width < 1:
-            raise ArgumentError(f"width must be from 1, got {width}")
-        if threads < 1:
-            raise ArgumentError(f"threads must be from 1, got {threads}")
+        width, threads = whole_number("width", width), whole_number("threads", threads)
         if np.dtype(dtype) not in PIXEL_TYPES:
             raise ArgumentError(f"pixels must be uint8, uint16 or float32, got {np.dtype(dtype)}")
         return EngineStream(_native.Stream(self._network, width, threads), width, np.dtype(dtype), self.scale)
@@ -117,13 +130,16 @@ class EngineStream:
         """
         if self._ended:
             raise ArgumentError("the image has ended: start another stream")
+        if not isinstance(rows, np.ndarray):
+            raise ArgumentError(f"expected an array of rows, got {type(rows).__name__}")
         if rows.shape[1:] != (self._width, 3) or rows.dtype != self._dtype:
             raise ArgumentError(
                 f"expected rows of shape (rows, {self._width}, 3) and type {self._dtype},"
                 f" got {rows.shape} of {rows.dtype}"
             )
         self._ended = last
-        rows = np.ascontiguousarray(rows)
+        # The binding takes no array that is read-only, as those over another object's memory often are.
+        rows = np.require(rows, requirements=("C_CONTIGUOUS", "WRITEABLE"))
         finished = self._native.rows_after(len(rows), last)
         output = np.empty((self._scale * finished, self._scale * self._width, 3), self._dtype)
         self._native.run(rows, output, last)

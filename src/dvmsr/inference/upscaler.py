@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvmsr.engine import Engine, available_threads
+from dvmsr.engine import Engine, EngineStream, available_threads, whole_number
 from dvmsr.errors import ArgumentError
 from dvmsr.weights import Weights, load_weights
 
@@ -37,10 +37,8 @@ class Upscaler:
     ) -> None:
         if device != "cpu":
             raise ArgumentError(f'device must be "cpu", got {device!r}')
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise ArgumentError(f"threads must be a whole number from 1, got {threads!r}")
+        self.threads = available_threads() if threads is None else whole_number("threads", threads)
         loaded = weights if isinstance(weights, Weights) else load_weights(weights)
-        self.threads = threads or available_threads()
         self.config = loaded.config
         self._engine = Engine(loaded)
 
@@ -71,7 +69,8 @@ class Upscaler:
     def stream(self, blocks: Iterable[NDArray[Any]], width: int) -> Iterator[NDArray[Any]]:
         """Enlarge an image of any height in memory that does not grow with it.
 
-        The result equals that of ``upscale`` on the whole image, bit by bit, wherever it is cut.
+        The result equals that of ``upscale`` on the whole image, bit by bit, wherever it is cut. Nothing is
+        computed, and no argument checked, before the first block is asked for.
 
         Args:
             blocks: The image from top to bottom as (rows, width, 3) arrays of one type, as for
@@ -79,18 +78,24 @@ class Upscaler:
             width: Pixels in a row of the input.
 
         Yields:
-            Blocks of (scale * rows, scale * width, 3), the first ones some rows late.
+            Blocks of (scale * rows, scale * width, 3). The output runs a few rows behind the input, until
+            that ends.
 
         Raises:
-            ArgumentError: A block is of another width or type, or there is none.
+            ArgumentError: A block is of another width or type, or there are no rows.
         """
-        iterator = iter(blocks)
-        block = next(iterator, None)
-        if block is None:
-            raise ArgumentError("expected at least one block of rows, got none")
-        stream = self._engine.stream(width, block.dtype, self.threads)
-        while block is not None:
-            following = next(iterator, None)
-            if len(output := stream.push(block, last=following is None)):
+        stream: EngineStream | None = None
+        rows = 0
+        for block in blocks:
+            if not isinstance(block, np.ndarray):
+                raise ArgumentError(f"blocks must be arrays of rows, got {type(block).__name__}")
+            if stream is None:
+                stream = self._engine.stream(width, block.dtype, self.threads)
+                end = np.empty((0, width, 3), block.dtype)
+            rows += len(block)
+            if len(output := stream.push(block)):
                 yield output
-            block = following
+        if stream is None or rows == 0:
+            raise ArgumentError("expected at least one row of an image, got none")
+        if len(output := stream.push(end, last=True)):
+            yield output

@@ -4,15 +4,33 @@ The functions here pick the implementation by the device of their inputs:
 
 * ``dvmsr.kernels.reference`` is the definition, in plain PyTorch, and runs anywhere;
 * ``dvmsr.kernels.cpu`` is the native one, forward and backward, for float32 on a CPU.
+
+Where the native extension was not built (a source tree put on a GPU machine, say), the definition
+runs on the CPU too, slowly, and says so once.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import warnings
+from functools import cache
+
 from torch import Tensor
 
-from dvmsr.kernels import cpu, reference
+from dvmsr.kernels import reference
 
 __all__ = ["causal_conv1d", "selective_scan"]
+
+
+_SLOW = "dvmsr._native is not built: the kernels run by their definition, many times slower; pip install ."
+
+
+_HAS_NATIVE = importlib.util.find_spec("dvmsr._native") is not None
+
+
+@cache
+def _warn_of_slow_kernels() -> None:
+    warnings.warn(_SLOW, RuntimeWarning, stacklevel=3)
 
 
 def selective_scan(
@@ -35,7 +53,11 @@ def selective_scan(
         (batch, channels, states). Both carry gradients.
     """
     if u.device.type == "cpu":
-        return cpu.selective_scan(u, delta, A, B, C, D, z, delta_bias)
+        if _HAS_NATIVE:
+            from dvmsr.kernels import cpu
+
+            return cpu.selective_scan(u, delta, A, B, C, D, z, delta_bias)
+        _warn_of_slow_kernels()
     return reference.selective_scan(u, delta, A, B, C, D, z, delta_bias)
 
 
@@ -51,5 +73,9 @@ def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         Outputs, (batch, length, channels).
     """
     if x.device.type == "cpu":
-        return cpu.causal_conv1d(x, weight, bias)
+        if _HAS_NATIVE:
+            from dvmsr.kernels import cpu
+
+            return cpu.causal_conv1d(x, weight, bias)
+        _warn_of_slow_kernels()
     return reference.causal_conv1d(x, weight, bias)

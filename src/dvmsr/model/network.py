@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from dvmsr.config import RGB_MEAN, STUDENT, NetworkConfig
 from dvmsr.model.rssb import RSSB
@@ -35,7 +36,7 @@ class DVMSR(nn.Module):
         self.deep = nn.Conv2d(width, width, 3, padding=1)
         self.reconstruct = nn.Conv2d(width, 3 * config.scale**2, 3, padding=1)
         self.shuffle = nn.PixelShuffle(config.scale)
-        self.to(memory_format=torch.channels_last)
+        convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     @classmethod
     def from_weights(cls, weights: Weights) -> DVMSR:

@@ -45,7 +45,7 @@ class Mamba(nn.Module):
     @torch.no_grad()
     def _reset_state_space(self) -> None:
         """Start as Mamba does: A[n] = -n, and steps spread over two decades."""
-        self.A_log.copy_(torch.arange(1, self.state_size + 1, dtype=torch.float32).log().expand_as(self.A_log))
+        self.A_log.copy_(torch.arange(1, self.state_size + 1).log().expand_as(self.A_log))
         bound = self.dt_rank**-0.5
         self.dt_proj.weight.uniform_(-bound, bound)
         low, high = (math.log(x) for x in _DELTA_START)
@@ -62,12 +62,14 @@ class Mamba(nn.Module):
             Features of the same shape.
         """
         u, z = self.in_proj(x).chunk(2, dim=-1)
+        assert self.conv1d.bias is not None
         u = causal_conv1d(u, self.conv1d.weight, self.conv1d.bias)
         delta, B, C = self.x_proj(u).split([self.dt_rank, self.state_size, self.state_size], dim=-1)
         # dt_proj's bias is added inside the scan, before softplus.
         delta = F.linear(delta, self.dt_proj.weight)
         y, _ = selective_scan(u, delta, -self.A_log.float().exp(), B, C, self.D, z, self.dt_proj.bias)
-        return self.out_proj(y)
+        out: Tensor = self.out_proj(y)
+        return out
 
 
 class ViMM(nn.Module):

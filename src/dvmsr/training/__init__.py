@@ -3,4 +3,3 @@
 from dvmsr.training.photographs import Photographs, load_photographs
 from dvmsr.training.settings import TrainingSettings
 from dvmsr.training.trainer import train
-

@@ -16,13 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from dvmsr.config import NetworkConfig
-from dvmsr.errors import ArgumentError, MissingExtraError, WeightsError
-from dvmsr.weights.author_names import is_author_file, our_name
+from dvmsr.errors import ArgumentError, WeightsError
+from dvmsr.weights.author_names import author_name, is_author_file, our_name
+from dvmsr.weights.pytorch_files import PYTORCH_STARTS, read_pytorch_file
 from dvmsr.weights.shapes import deduce_config, mismatches, parameter_shapes
 
 _CONFIG_KEY = "dvmsr_config"
-# PyTorch's files are zip archives, or pickles in its old form.
-_PYTORCH_STARTS = (b"PK\x03\x04", b"\x80\x02")
+_FLOATS = ("F16", "F32", "F64")
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,17 @@ def load_weights(path: str | os.PathLike[str] | None = None) -> Weights:
     """
     file = shipped_weights() if path is None else Path(path)
     tensors, metadata = _read(file)
-    if is_author_file(set(tensors)):
-        tensors = {our_name(name): tensor for name, tensor in tensors.items()}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     config = _config_of(file, metadata, shapes)
-    if wrong := mismatches(shapes, parameter_shapes(config)):
-        more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""
-        raise WeightsError(f"{file}: not weights of DVMSR: {'; '.join(wrong[:4])}{more}")
+    expected = parameter_shapes(config)
+    # What does not fit is told in the names of the file.
+    by_authors = is_author_file(tensors)
+    names = {ours: author_name(ours) if by_authors else ours for ours in expected}
+    if wrong := mismatches(shapes, {names[ours]: shape for ours, shape in expected.items()}):
+        raise WeightsError(f"{file}: not weights of DVMSR: {_listed(wrong)}")
     if broken := [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]:
         raise WeightsError(f"{file}: damaged weights: {broken[0]} holds values that are not finite numbers")
-    return Weights(config, tensors, str(file))
+    return Weights(config, {ours: tensors[name] for ours, name in names.items()}, str(file))
 
 
 def save_weights(
@@ -91,24 +92,33 @@ def save_weights(
         notes: More metadata, e.g. how the weights were trained.
 
     Raises:
-        ArgumentError: The parameters do not fit the configuration.
+        ArgumentError: The parameters do not fit the configuration, or one is no finite number in float16.
         OSError: The file cannot be written.
     """
     shapes = {name: array.shape for name, array in parameters.items()}
     if wrong := mismatches(shapes, parameter_shapes(config)):
-        raise ArgumentError(f"parameters that do not fit their configuration: {'; '.join(wrong[:4])}")
+        raise ArgumentError(f"parameters that do not fit their configuration: {_listed(wrong)}")
     metadata = {_CONFIG_KEY: json.dumps(asdict(config)), **(notes or {})}
-    arrays = {name: np.ascontiguousarray(array, dtype=np.float16) for name, array in parameters.items()}
+    with np.errstate(over="ignore"):  # checked next
+        arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in parameters.items()}
+    if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise ArgumentError(f"{broken[0]} holds values that are not finite numbers in float16")
     target = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(save(arrays, metadata))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+        temporary.chmod(0o644)
+        temporary.replace(target)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _listed(phrases: list[str], most: int = 4) -> str:
+    more = f" and {len(phrases) - most} more" if len(phrases) > most else ""
+    return "; ".join(phrases[:most]) + more
 
 
 def _read(file: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
@@ -117,34 +127,20 @@ def _read(file: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
             start = stream.read(4)
     except OSError as error:
         raise WeightsError(f"{file}: cannot read weights: {error.strerror}") from error
-    if start.startswith(_PYTORCH_STARTS):
-        return _read_pytorch(file), {}
+    if start.startswith(PYTORCH_STARTS):
+        return read_pytorch_file(file), {}
     try:
         with safe_open(file, framework="np") as opened:
-            tensors = {name: opened.get_tensor(name).astype(np.float32) for name in opened.keys()}  # noqa: SIM118
+            tensors = {}
+            for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                if (kind := opened.get_slice(name).get_dtype()) not in _FLOATS:
+                    raise WeightsError(f"{file}: {name} is of type {kind}, expected {', '.join(_FLOATS)}")
+                tensors[name] = opened.get_tensor(name).astype(np.float32)
             return tensors, opened.metadata() or {}
-    except (SafetensorError, TypeError, ValueError) as error:
+    except SafetensorError as error:
         raise WeightsError(
             f"{file}: neither a safetensors file nor a PyTorch file, or damaged ({error})"
         ) from error
-
-
-def _read_pytorch(file: Path) -> dict[str, NDArray[np.float32]]:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("torch", "train", f"{file}: reading a PyTorch file") from error
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises nearly anything on a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{file}: damaged, or more than plain weights ({reason})") from error
-    for key in ("params_ema", "params"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(x, torch.Tensor) for x in content.values()):
-        raise WeightsError(f"{file}: expected a state dict of tensors, or one under params_ema or params")
-    return {name: tensor.float().numpy() for name, tensor in content.items()}
 
 
 def _config_of(
@@ -152,14 +148,22 @@ def _config_of(
 ) -> NetworkConfig:
     if _CONFIG_KEY in metadata:
         try:
-            return NetworkConfig(**json.loads(metadata[_CONFIG_KEY]))
+            config = NetworkConfig(**json.loads(metadata[_CONFIG_KEY]))
         except (TypeError, ValueError) as error:
             raise WeightsError(f"{file}: its configuration is not one of this version ({error})") from error
-    config = deduce_config(shapes)
-    if config is None:
+        # Before all their names are made.
+        if config.blocks * config.vimms_per_block > len(shapes):
+            raise WeightsError(
+                f"{file}: its configuration has {config.blocks} blocks of {config.vimms_per_block} ViMMs,"
+                f" which its {len(shapes)} tensors cannot be"
+            )
+        return config
+    deduced = deduce_config({our_name(name): shape for name, shape in shapes.items()})
+    if deduced is None:
         names = ", ".join(sorted(shapes)[:3])
         raise WeightsError(
-            f"{file}: not weights of DVMSR: expected shallow.weight or conv_first.weight and the"
-            f" layers after it, got {names or 'no tensors'}{', ...' if len(shapes) > 3 else ''}"
+            f"{file}: weights of another network: expected those of DVMSR, from shallow.weight (or the"
+            " authors' conv_first.weight) and blocks of Mamba to a convolution for scale 2, 3 or 4,"
+            f" got {names or 'no tensors'}{', ...' if len(shapes) > 3 else ''}"
         )
-    return config
+    return deduced

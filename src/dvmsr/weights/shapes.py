@@ -50,14 +50,17 @@ def deduce_config(shapes: Mapping[str, Shape]) -> NetworkConfig | None:
     The result still has to be checked against ``parameter_shapes``.
     """
     first = "blocks.0.vimms.0.mamba"
+    # Different indices are counted, so that a single parameter that is missing hides no block.
+    blocks = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
+    vimms = {name.split(".")[3] for name in shapes if name.startswith("blocks.0.vimms.")}
     try:
         width = shapes["shallow.weight"][0]
         inner, state_size = shapes[f"{first}.A_log"]
         return NetworkConfig(
             scale=math.isqrt(shapes["reconstruct.weight"][0] // 3),
             channels=width,
-            blocks=sum(1 for name in shapes if name.endswith(".conv.weight")),
-            vimms_per_block=sum(1 for name in shapes if name.startswith("blocks.0.") and name.endswith(".A_log")),
+            blocks=len(blocks),
+            vimms_per_block=len(vimms),
             state_size=state_size,
             expansion=inner // width,
             conv_width=shapes[f"{first}.conv1d.weight"][-1],

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dvmsr import _native
+import dvmsr._native as _native
 from dvmsr.kernels.cpu.layout import dense, tokens
 
 
@@ -20,13 +20,15 @@ def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 @torch.library.custom_op("dvmsr::causal_conv1d", mutates_args=(), device_types="cpu")
 def _forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    y = _forward_fake(x, weight, bias)
-    _native.causal_conv_forward(x.detach(), weight.detach(), bias.detach(), y, torch.get_num_threads())
+    y = x.new_empty(x.shape)
+    _native.causal_conv_forward(
+        x.detach(), weight.detach(), bias.detach(), y, threads=torch.get_num_threads()
+    )
     return y
 
 
 @_forward.register_fake
-def _forward_fake(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: ARG001
+def _forward_fake(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
 
@@ -38,7 +40,7 @@ def _backward(x: Tensor, weight: Tensor, bias: Tensor, grad_y: Tensor) -> tuple[
     parts_weight = x.new_empty(batch, *weight.shape)
     parts_bias = x.new_empty(batch, *bias.shape)
     inputs = (x.detach(), weight.detach(), bias.detach(), grad_y.detach().contiguous())
-    _native.causal_conv_backward(*inputs, grad_x, parts_weight, parts_bias, torch.get_num_threads())
+    _native.causal_conv_backward(*inputs, grad_x, parts_weight, parts_bias, threads=torch.get_num_threads())
     return grad_x, parts_weight.sum(0), parts_bias.sum(0)
 
 
@@ -47,12 +49,12 @@ def _backward_fake(
     x: Tensor,
     weight: Tensor,
     bias: Tensor,
-    grad_y: Tensor,  # noqa: ARG001
+    grad_y: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     return x.new_empty(x.shape), torch.empty_like(weight), torch.empty_like(bias)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001
+def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dvmsr import _native
+import dvmsr._native as _native
 from dvmsr.kernels.cpu.layout import dense, tokens
 
 _SCAN_CHUNK: int = _native.SCAN_CHUNK
@@ -39,7 +39,7 @@ def _forward(
     y, last_state, checkpoints = _forward_fake(u, delta, A, B, C, D, z, delta_bias)
     inputs = (u, delta, A, B, C, D, z, delta_bias)
     _native.selective_scan_forward(
-        *(x.detach() for x in inputs), y, last_state, checkpoints, torch.get_num_threads()
+        *(x.detach() for x in inputs), y, last_state, checkpoints, threads=torch.get_num_threads()
     )
     return y, last_state, checkpoints
 
@@ -78,8 +78,20 @@ def _backward(
         torch.empty_like(u),
         D.new_empty(batch, *D.shape),
     ]
-    inputs = (u, delta, A, B, C, D, z, delta_bias, checkpoints, grad_y.contiguous(), grad_last_state.contiguous())
-    _native.selective_scan_backward(*(x.detach() for x in inputs), *grads, torch.get_num_threads())
+    inputs = (
+        u,
+        delta,
+        A,
+        B,
+        C,
+        D,
+        z,
+        delta_bias,
+        checkpoints,
+        grad_y.contiguous(),
+        grad_last_state.contiguous(),
+    )
+    _native.selective_scan_backward(*(x.detach() for x in inputs), *grads, threads=torch.get_num_threads())
     grad_u, grad_delta, parts_A, grad_B, grad_C, parts_D, grad_z, parts_bias = grads
     return (
         grad_u,
@@ -103,9 +115,9 @@ def _backward_fake(
     D: Tensor,
     z: Tensor,
     delta_bias: Tensor,
-    checkpoints: Tensor,  # noqa: ARG001
-    grad_y: Tensor,  # noqa: ARG001
-    grad_last_state: Tensor,  # noqa: ARG001
+    checkpoints: Tensor,
+    grad_y: Tensor,
+    grad_last_state: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     inputs = (u, delta, A, B, C, D, z, delta_bias)
     grads = [x.new_empty(x.shape) for x in inputs]
