@@ -5,6 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 # The Python code is used in place; what these name needs a rebuild.
 BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
+# Said here in one line; pip would say it within thirty.
+define need_compiler
+@for compiler in $${CXX:-c++ g++ clang++}; do command -v $$compiler >/dev/null && exit; done; \
+echo "dvmsr needs a C++17 compiler, and none was found: install g++ or clang++ (Debian, Ubuntu: apt install g++)" >&2; \
+exit 1
+endef
 
 .PHONY: demo test check bench clean
 
@@ -30,9 +36,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: $(BIN)/python $(BUILD_INPUTS)
+	$(need_compiler)
 	$(PIP) -e .
 	touch $@
 
 $(VENV)/.dev: $(BIN)/python $(BUILD_INPUTS)
+	$(need_compiler)
 	$(PIP) -e '.[check]'
 	touch $@ $(VENV)/.base

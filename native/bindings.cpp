@@ -100,7 +100,8 @@ void causal_conv_backward(Tokens x, In<2> weight, In<1> bias, In<3> grad_y, Out<
 }
 
 using Parameter = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-using AnyArray = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using Pixels = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using WritablePixels = nb::ndarray<nb::c_contig, nb::device::cpu>;
 
 void make_network(dvmsr::Network* self, const nb::dict& parameters, int scale, int channels, int blocks,
                   int vimms_per_block, int state_size, int inner_channels, int conv_width, int dt_rank,
@@ -116,13 +117,13 @@ void make_network(dvmsr::Network* self, const nb::dict& parameters, int scale, i
   new (self) dvmsr::Network(config, pointers);
 }
 
-dvmsr::Pixel pixel_of(const AnyArray& array) {
+dvmsr::Pixel pixel_of(const Pixels& array) {
   if (array.dtype() == nb::dtype<std::uint8_t>()) return dvmsr::Pixel::kUint8;
   if (array.dtype() == nb::dtype<std::uint16_t>()) return dvmsr::Pixel::kUint16;
   return dvmsr::Pixel::kFloat;
 }
 
-void run_stream(dvmsr::Stream& stream, const AnyArray& input, const AnyArray& output, bool last) {
+void run_stream(dvmsr::Stream& stream, const Pixels& input, const WritablePixels& output, bool last) {
   const dvmsr::Pixel pixel = pixel_of(input);
   const auto rows = static_cast<std::ptrdiff_t>(input.shape(0));
   const nb::gil_scoped_release release;

@@ -4,22 +4,33 @@
 
 #include <atomic>
 #include <cstddef>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace dvmsr {
 
-// Calls work(i) for every i in [0, count), on at most `threads` threads, this one included.
+// Runs `work(index)` in at most `count` threads, this one being index 0, and waits for all. Where the
+// system gives fewer threads than asked for, those that are there do the work; `work` must not throw.
+template <typename Work>
+void run_in_threads(int count, const Work& work) {
+  std::vector<std::thread> others;
+  others.reserve(static_cast<std::size_t>(count > 0 ? count : 0));
+  try {
+    for (int i = 1; i < count; ++i) others.emplace_back(work, i);
+  } catch (const std::system_error&) {
+  }
+  work(0);
+  for (std::thread& other : others) other.join();
+}
+
+// Calls work(i) for every i in [0, count), on at most `threads` threads.
 template <typename Work>
 void parallel_for(std::ptrdiff_t count, int threads, const Work& work) {
   std::atomic<std::ptrdiff_t> next{0};
-  const auto run = [&] {
+  run_in_threads(count < threads ? static_cast<int>(count) : threads, [&](int) {
     for (std::ptrdiff_t i = next++; i < count; i = next++) work(i);
-  };
-  std::vector<std::thread> others;
-  for (int i = 1; i < threads && i < count; ++i) others.emplace_back(run);
-  run();
-  for (std::thread& other : others) other.join();
+  });
 }
 
 }  // namespace dvmsr

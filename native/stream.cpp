@@ -5,10 +5,10 @@
 #include <cstring>
 #include <limits>
 #include <new>
-#include <thread>
 #include <type_traits>
 
 #include "denormals.hpp"
+#include "parallel.hpp"
 
 namespace dvmsr {
 
@@ -204,14 +204,10 @@ void Stream::run(const void* input, std::ptrdiff_t rows, bool last, void* output
   first_output_ = stages_.back().next;
   received_ += rows;
   ended_ = last;
-  const auto helpers = std::min(threads_, static_cast<int>(stages_.size())) - 1;
-  std::vector<std::thread> others;
+  const int threads = std::min(threads_, static_cast<int>(stages_.size()));
   std::vector<Memory> workspaces;
-  for (int i = 0; i <= helpers; ++i) workspaces.push_back(aligned_zeros(workspace_floats_));
-  for (int i = 0; i < helpers; ++i)
-    others.emplace_back([this, workspace = workspaces[static_cast<std::size_t>(i) + 1].get()] { work(workspace); });
-  work(workspaces[0].get());
-  for (std::thread& other : others) other.join();
+  for (int i = 0; i < threads; ++i) workspaces.push_back(aligned_zeros(workspace_floats_));
+  run_in_threads(threads, [&](int i) { work(workspaces[static_cast<std::size_t>(i)].get()); });
 }
 
 std::ptrdiff_t Stream::ready_rows(const Stage& stage) const {

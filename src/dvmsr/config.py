@@ -10,6 +10,9 @@ from dvmsr.errors import ArgumentError
 SCALES = (2, 3, 4)
 """The enlargements that the network is defined for."""
 
+MAX_STATE_SIZE = 256
+"""Most states of a channel: the native kernels keep them in memory of this fixed size."""
+
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean of the training images' red, green and blue in [0, 1], taken off the input and added back."""
 
@@ -35,7 +38,7 @@ class NetworkConfig:
     """Number of Vision Mamba modules (ViMM) in each RSSB."""
 
     state_size: int = 16
-    """Number of states N that each channel of the scan carries."""
+    """Number of states N that each channel of the scan carries, up to 256."""
 
     expansion: int = 2
     """Inner width of a ViMM over ``channels``."""
@@ -56,6 +59,8 @@ class NetworkConfig:
                 raise ArgumentError(f"{field.name} must be a whole number from 1, got {value!r}")
         if self.scale not in SCALES:
             raise ArgumentError(f"scale must be one of {', '.join(map(str, SCALES))}, got {self.scale}")
+        if self.state_size > MAX_STATE_SIZE:
+            raise ArgumentError(f"state_size must be up to {MAX_STATE_SIZE}, got {self.state_size}")
 
     @property
     def inner_channels(self) -> int:

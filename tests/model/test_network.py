@@ -12,12 +12,7 @@ from dvmsr.weights import load_weights
 SMALL = NetworkConfig(channels=12, blocks=2, vimms_per_block=2, state_size=4)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def parameters_of(network: torch.nn.Module) -> int:

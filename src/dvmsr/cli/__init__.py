@@ -10,13 +10,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from dvmsr.cli.distill import distill
 from dvmsr.cli.evaluate import evaluate
+from dvmsr.cli.finetune import finetune
 from dvmsr.cli.info import info
 from dvmsr.cli.options import DEBUG_KEY
+from dvmsr.cli.train import train
 from dvmsr.cli.upscale import upscale
 from dvmsr.errors import DvmsrError
 
 __all__ = ["app", "main"]
+
+# What the parser raises for wrong arguments; Typer has no public name for it.
+_UsageError: Any = typer.BadParameter.__bases__[0]
 
 _EXIT_ERROR = 2
 _EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -42,7 +48,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="dvmsr", cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
-for _command in (upscale, evaluate, info):
+for _command in (upscale, evaluate, info, train, distill, finetune):
     app.command()(_command)
 
 
@@ -66,4 +72,11 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done, 2 an error, 130 interrupted, 143 terminated."""
     # As an exception, so that files half written are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_EXIT_TERMINATED))
-    app()
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except _UsageError as error:
+        message = error.format_message()
+        # Without any argument this is the help text.
+        line = message if "\n" in message else f"dvmsr: error: {message.rstrip('.')} (see dvmsr --help)"
+        typer.echo(line, err=True)
+        sys.exit(_EXIT_ERROR)

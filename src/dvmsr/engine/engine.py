@@ -103,7 +103,7 @@ class EngineStream:
     """One image on its way through the network; made by ``Engine.stream``.
 
     Memory grows with the width and not with the height. The output is the same, bit by bit, however
-    the rows are cut into blocks and however many threads work.
+    the rows are cut into blocks and however many threads work. It takes one push at a time.
     """
 
     def __init__(self, native: _native.Stream, width: int, dtype: np.dtype[Any], scale: int) -> None:
@@ -138,8 +138,7 @@ class EngineStream:
                 f" got {rows.shape} of {rows.dtype}"
             )
         self._ended = last
-        # The binding takes no array that is read-only, as those over another object's memory often are.
-        rows = np.require(rows, requirements=("C_CONTIGUOUS", "WRITEABLE"))
+        rows = np.ascontiguousarray(rows)
         finished = self._native.rows_after(len(rows), last)
         output = np.empty((self._scale * finished, self._scale * self._width, 3), self._dtype)
         self._native.run(rows, output, last)

@@ -60,5 +60,10 @@ class DVMSR(nn.Module):
         for block in self.blocks:
             features = block(features)
         features = self.deep_norm(features).permute(0, 3, 1, 2)
-        out: Tensor = self.shuffle(self.reconstruct(shallow + self.deep(features))) + self.rgb_mean
+        features = shallow + self.deep(features)
+        # The last convolution makes pixels: the 8 bits of bfloat16 would be seen in them.
+        with torch.autocast(images.device.type, enabled=False):
+            out: Tensor = (
+                self.shuffle(self.reconstruct(features.to(self.reconstruct.weight.dtype))) + self.rgb_mean
+            )
         return out

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 import dvmsr._native as _native
+from dvmsr.config import MAX_STATE_SIZE
+from dvmsr.errors import ArgumentError
 from dvmsr.kernels.cpu.layout import dense, tokens
 
 _SCAN_CHUNK: int = _native.SCAN_CHUNK
@@ -20,7 +22,13 @@ _SCAN_CHUNK: int = _native.SCAN_CHUNK
 def selective_scan(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Run the gated selective scan; terms as in ``dvmsr.kernels.selective_scan``."""
+    """Run the gated selective scan; terms as in ``dvmsr.kernels.selective_scan``.
+
+    Raises:
+        ArgumentError: More states than the native kernel has room for.
+    """
+    if A.shape[1] > MAX_STATE_SIZE:
+        raise ArgumentError(f"the native scan takes up to {MAX_STATE_SIZE} states, got {A.shape[1]}")
     y, last_state, _ = _forward(
         dense(u), dense(delta), dense(A), dense(B), dense(C), dense(D), tokens(z), dense(delta_bias)
     )

@@ -1,0 +1,300 @@
+"""Rows in, rows out: the same bits whatever the blocks, the threads and the company."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dvmsr import ArgumentError, NetworkConfig
+from dvmsr.engine import Engine
+from dvmsr.weights import save_weights
+
+CONFIG = NetworkConfig(scale=3, channels=20, blocks=2, vimms_per_block=2, state_size=5)
+# Of an image's first and last rows, this many wait for others.
+LATE = CONFIG.blocks + 3
+
+
+@pytest.fixture(scope="module")
+def engine(make_weights):
+    return Engine(make_weights(CONFIG))
+
+
+def noise(height, width, dtype=np.uint8, seed=0):
+    rng = np.random.default_rng(seed)
+    if np.dtype(dtype) == np.float32:
+        return rng.random((height, width, 3), np.float32)
+    return rng.integers(0, np.iinfo(dtype).max, (height, width, 3), dtype, endpoint=True)
+
+
+def whole(engine, image, threads=1):
+    return engine.stream(image.shape[1], image.dtype, threads).push(image, last=True)
+
+
+def in_blocks(engine, image, heights, threads):
+    """Rows pushed so many at a time, the rest at the end."""
+    stream = engine.stream(image.shape[1], image.dtype, threads)
+    parts, top = [], 0
+    for height in heights:
+        parts.append(stream.push(image[top : top + height]))
+        top += height
+    parts.append(stream.push(image[top:], last=True))
+    return np.concatenate(parts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 30),
+    width=st.one_of(st.integers(1, 20), st.sampled_from([63, 64, 65, 130, 300])),
+    heights=st.lists(st.integers(0, 12), max_size=12),
+    threads=st.integers(1, 8),
+    dtype=st.sampled_from([np.uint8, np.uint16, np.float32]),
+)
+def test_same_bits_for_any_blocks_and_threads(engine, height, width, heights, threads, dtype):
+    image = noise(height, width, dtype)
+    want = whole(engine, image)
+    assert want.shape == (3 * height, 3 * width, 3)
+    assert want.dtype == dtype
+    assert np.array_equal(in_blocks(engine, image, heights, threads), want)
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_same_bits_for_any_network(make_weights, data):
+    config = NetworkConfig(
+        scale=data.draw(st.sampled_from([2, 4])),
+        channels=data.draw(st.integers(1, 20)),
+        blocks=data.draw(st.integers(1, 4)),
+        vimms_per_block=data.draw(st.integers(1, 4)),
+        conv_width=data.draw(st.integers(1, 5)),
+        vimm_residual=data.draw(st.booleans()),
+    )
+    engine = Engine(make_weights(config))
+    image = noise(data.draw(st.integers(1, 40)), data.draw(st.integers(1, 9)), np.float32)
+    heights = data.draw(st.lists(st.integers(0, 15), max_size=8))
+    got = in_blocks(engine, image, heights, data.draw(st.integers(1, 8)))
+    assert np.array_equal(got, whole(engine, image))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_rows_come_out_as_soon_as_the_halo_allows(engine, threads):
+    image = noise(20, 6)
+    stream = engine.stream(6, np.uint8, threads)
+    finished = [len(stream.push(image[row : row + 1])) // 3 for row in range(20)]
+    assert finished == [0] * LATE + [1] * (20 - LATE)
+    assert len(stream.push(image[:0], last=True)) == 3 * LATE
+
+
+def test_streams_can_take_turns(engine):
+    """One engine, two images under way at once, of different size and type."""
+    images = [noise(17, 5), noise(17, 12, np.float32)]
+    streams = [engine.stream(image.shape[1], image.dtype, 2) for image in images]
+    parts = [[], []]
+    for row in range(17):
+        for image, stream, out in zip(images, streams, parts, strict=True):
+            out.append(stream.push(image[row : row + 1], last=row == 16))
+    for image, out in zip(images, parts, strict=True):
+        assert np.array_equal(np.concatenate(out), whole(engine, image))
+
+
+def test_one_engine_in_several_python_threads(engine):
+    images = [noise(20 + i, 30 - i, seed=i) for i in range(8)]
+    want = [whole(engine, image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda i: in_blocks(engine, images[i % 8], [3, 8], threads=2), range(24)))
+    for i, output in enumerate(got):
+        assert np.array_equal(output, want[i % 8])
+
+
+def test_stream_outlives_its_engine(make_weights):
+    stream = Engine(make_weights(CONFIG)).stream(5, np.uint8, 1)
+    image = noise(9, 5)
+    assert np.array_equal(stream.push(image, last=True), whole(Engine(make_weights(CONFIG)), image))
+
+
+def test_weights_may_change_after_the_engine_was_made(make_weights):
+    weights = make_weights(CONFIG)
+    engine, image = Engine(weights), noise(4, 4)
+    before = whole(engine, image)
+    for array in weights.parameters.values():
+        array.fill(np.nan)
+    assert np.array_equal(whole(engine, image), before)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_integers_are_rounded_and_clipped(make_weights, dtype):
+    weights = make_weights(CONFIG)
+    for array in weights.parameters.values():
+        array *= 1.5  # far beyond [0, 1]
+    engine = Engine(weights)
+    image, full = noise(9, 8, dtype), np.iinfo(dtype).max
+    exact = whole(engine, (image / full).astype(np.float32))
+    assert exact.min() < 0
+    assert exact.max() > 1
+    want = np.clip(exact, 0, 1).astype(np.float64) * full
+    got = whole(engine, image)
+    assert (got.min(), got.max()) == (0, full)
+    assert np.abs(got - want).max() <= 0.5 + 0.02  # uint16 shows float32's own rounding
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        pytest.param(lambda x: x[::-1].copy()[::-1], id="upside down"),
+        pytest.param(lambda x: np.asfortranarray(x), id="columns first"),
+        pytest.param(lambda x: np.repeat(x, 2, axis=1)[:, ::2], id="with gaps"),
+        pytest.param(lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape), id="read-only"),
+    ],
+)
+def test_layout_of_the_rows_does_not_matter(engine, arrange):
+    image = noise(6, 7)
+    arranged = arrange(image)
+    assert np.array_equal(arranged, image)
+    assert np.array_equal(whole(engine, arranged), whole(engine, image))
+
+
+def test_floating_point_flags_are_restored(engine):
+    def product_of_small():
+        return np.float32(1e-38) * np.float32(1e-4)
+
+    assert product_of_small() > 0
+    whole(engine, noise(6, 6), threads=2)
+    assert product_of_small() > 0, "denormals are still flushed after the call"
+
+
+def test_denormals_are_flushed_in_every_thread_or_none(make_weights):
+    weights = make_weights(CONFIG)
+    weights.parameters["deep.bias"][:] = 1e-41
+    engine, image = Engine(weights), noise(12, 6, np.float32)
+    assert np.array_equal(whole(engine, image, threads=1), whole(engine, image, threads=4))
+
+
+def test_other_threads_go_on_during_a_call(engine):
+    image = noise(400, 300)
+    ticks, stop = [], threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    other = threading.Thread(target=tick)
+    other.start()
+    begin = time.perf_counter()
+    whole(engine, image)
+    end = time.perf_counter()
+    stop.set()
+    other.join()
+    quarter = (end - begin) / 4
+    assert any(begin + quarter < moment < end - quarter for moment in ticks)
+
+
+def run_alone(program, *arguments):
+    """In a fresh interpreter: what is told of it is not of PyTorch or of the tests before."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def weights_file(tmp_path_factory, make_weights):
+    path = tmp_path_factory.mktemp("weights") / "noise.safetensors"
+    config = NetworkConfig(channels=16, blocks=1, vimms_per_block=1)
+    save_weights(path, make_weights(config).parameters, config)
+    return path
+
+
+def test_works_in_a_forked_process(weights_file):
+    program = """
+        import os, sys
+        import numpy as np
+        from dvmsr import Upscaler
+
+        upscaler = Upscaler(sys.argv[1], threads=2)
+        image = np.arange(30 * 40 * 3, dtype=np.uint8).reshape(30, 40, 3)
+        before = upscaler.upscale(image)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if np.array_equal(upscaler.upscale(image), before) else 3)
+        assert np.array_equal(upscaler.upscale(image), before)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert run_alone(program, weights_file) == "0\n"
+
+
+def test_memory_does_not_grow_with_the_height(weights_file, tmp_path):
+    """From file to file. Four times the rows would be 38 MiB more of output alone."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the peak of a process is read from /proc, which is Linux's")
+    program = """
+        import re, sys
+        from pathlib import Path
+        import pyvips
+        from dvmsr import upscale
+
+        weights, folder, height = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+        image = pyvips.Image.black(256, height, bands=3).copy(interpretation="srgb")
+        image.write_to_file(str(folder / "in.png"))
+        upscale(folder / "in.png", output=folder / "out.png", overwrite=True, weights=weights, threads=1)
+        print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+    """
+    low, high = (int(run_alone(program, weights_file, tmp_path, height)) for height in (1024, 4096))
+    assert high <= 1.1 * low
+
+
+class TestBadArguments:
+    @pytest.mark.parametrize("value", [0, -1, 2.0, "3", True, None])
+    @pytest.mark.parametrize("name", ["width", "threads"])
+    def test_counts(self, engine, name, value):
+        arguments = {"width": 3, "dtype": np.uint8, "threads": 1, name: value}
+        with pytest.raises(ArgumentError, match=rf"^{name} must be a whole number from 1, got "):
+            engine.stream(**arguments)
+
+    def test_counts_of_numpy(self, engine):
+        stream = engine.stream(np.int64(3), np.uint8, np.int32(2))
+        assert stream.push(noise(2, 3), last=True).shape == (6, 9, 3)
+
+    @pytest.mark.parametrize("dtype", [np.float64, np.int8, np.float16, ">u2", bool])
+    def test_types(self, engine, dtype):
+        with pytest.raises(ArgumentError, match=r"^pixels must be uint8, uint16 or float32, got "):
+            engine.stream(3, dtype, 1)
+
+    @pytest.mark.parametrize(
+        "rows",
+        [noise(2, 4), noise(2, 3, np.uint16), noise(2, 3)[..., :2], noise(2, 3)[0], noise(2, 3)[None]],
+        ids=["width", "type", "channels", "one row", "batch"],
+    )
+    def test_rows(self, engine, rows):
+        with pytest.raises(
+            ArgumentError, match=r"^expected rows of shape \(rows, 3, 3\) and type uint8, got "
+        ):
+            engine.stream(3, np.uint8, 1).push(rows)
+
+    def test_no_array(self, engine):
+        with pytest.raises(ArgumentError, match=r"^expected an array of rows, got list$"):
+            engine.stream(3, np.uint8, 1).push([[[1, 2, 3]] * 3])
+
+    def test_after_the_end(self, engine):
+        stream = engine.stream(3, np.uint8, 1)
+        stream.push(noise(2, 3), last=True)
+        with pytest.raises(ArgumentError, match=r"^the image has ended: start another stream$"):
+            stream.push(noise(2, 3))
+
+    def test_stream_goes_on_after_a_refusal(self, engine):
+        image = noise(8, 3)
+        stream = engine.stream(3, np.uint8, 1)
+        first = stream.push(image[:5])
+        with pytest.raises(ArgumentError):
+            stream.push(image[:, :2], last=True)
+        assert np.array_equal(
+            np.concatenate([first, stream.push(image[5:], last=True)]), whole(engine, image)
+        )

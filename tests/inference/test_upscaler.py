@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import pyvips
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dvmsr
+from dvmsr import ArgumentError, ImageReadError, ImageWriteError, NetworkConfig, Upscaler, WeightsError
+from dvmsr.engine import available_threads
+from dvmsr.images import read_image
+from dvmsr.weights import save_weights
+
+CONFIG = NetworkConfig(scale=2, channels=16, blocks=1, vimms_per_block=1)
+# Rows that wait for those below them.
+LATE = CONFIG.blocks + 3
+
+
+@pytest.fixture(scope="module")
+def weights(make_weights):
+    return make_weights(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def upscaler(weights):
+    return Upscaler(weights, threads=1)
+
+
+def noise(height, width, dtype=np.uint8):
+    rng = np.random.default_rng(0)
+    if np.dtype(dtype) == np.float32:
+        return rng.random((height, width, 3), np.float32)
+    return rng.integers(0, np.iinfo(dtype).max, (height, width, 3), dtype, endpoint=True)
+
+
+class TestUpscaler:
+    def test_properties(self, upscaler):
+        assert upscaler.scale == 2
+        assert upscaler.config == CONFIG
+        assert upscaler.threads == 1
+
+    def test_all_threads_by_default(self, weights):
+        assert Upscaler(weights).threads == available_threads()
+
+    def test_weights_from_a_file(self, tmp_path, weights):
+        path = tmp_path / "noise.safetensors"
+        save_weights(path, weights.parameters, CONFIG)
+        image = noise(5, 4)
+        for given_path in (path, str(path)):
+            assert Upscaler(given_path, threads=1).upscale(image).shape == (10, 8, 3)
+
+    def test_missing_weights(self, tmp_path):
+        with pytest.raises(WeightsError, match=r"none\.safetensors: cannot read weights"):
+            Upscaler(tmp_path / "none.safetensors")
+
+    @pytest.mark.parametrize("device", ["cuda", "CPU", None])
+    def test_unknown_device(self, weights, device):
+        with pytest.raises(ArgumentError, match=r'^device must be "cpu", got '):
+            Upscaler(weights, device=device)
+
+    @pytest.mark.parametrize("threads", [0, -2, 1.0, "2", True])
+    def test_bad_threads(self, weights, threads):
+        with pytest.raises(ArgumentError, match=r"^threads must be a whole number from 1, got "):
+            Upscaler(weights, threads=threads)
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+    def test_type_is_kept(self, upscaler, dtype):
+        image = noise(5, 4, dtype)
+        before = image.copy()
+        output = upscaler.upscale(image)
+        assert (output.shape, output.dtype) == ((10, 8, 3), dtype)
+        assert output.flags.c_contiguous
+        assert np.array_equal(image, before)
+
+    def test_types_agree(self, upscaler):
+        image = noise(9, 7)
+        exact = upscaler.upscale((image / 255).astype(np.float32))
+        assert np.abs(upscaler.upscale(image) - 255 * np.clip(exact, 0, 1)).max() <= 0.501
+        deep = upscaler.upscale(image.astype(np.uint16) * 257)
+        assert np.abs(deep - 65535 * np.clip(exact.astype(np.float64), 0, 1)).max() <= 0.6
+
+    def test_float_is_not_clipped(self, weights):
+        bright = noise(9, 7, np.float32) * 40 - 20
+        output = Upscaler(weights, threads=1).upscale(bright)
+        assert output.min() < 0
+        assert output.max() > 1
+
+    @pytest.mark.parametrize("height", [1, 2, 7])
+    @pytest.mark.parametrize("width", [1, 2, 7])
+    def test_small_images(self, upscaler, height, width):
+        assert upscaler.upscale(noise(height, width)).shape == (2 * height, 2 * width, 3)
+
+    @pytest.mark.parametrize(
+        ("image", "got"),
+        [
+            (noise(4, 4)[..., 0], r"\(4, 4\)"),
+            (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\)"),
+            (noise(4, 4)[None], r"\(1, 4, 4, 3\)"),
+            (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
+            (np.zeros((4, 0, 3), np.uint8), r"\(4, 0, 3\)"),
+            (noise(4, 4).tolist(), "list"),
+            (None, "NoneType"),
+        ],
+        ids=["grey", "alpha", "batch", "no rows", "no columns", "list", "none"],
+    )
+    def test_no_image(self, upscaler, image, got):
+        with pytest.raises(ArgumentError, match=rf"^image must be an array of shape .*, got {got}$"):
+            upscaler.upscale(image)
+
+    def test_type_of_no_image(self, upscaler):
+        with pytest.raises(ArgumentError, match=r"^pixels must be uint8, uint16 or float32, got float64$"):
+            upscaler.upscale(np.zeros((4, 4, 3)))
+
+
+class TestStream:
+    @settings(max_examples=30, deadline=None)
+    @given(
+        heights=st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(any),
+        width=st.integers(1, 30),
+        dtype=st.sampled_from([np.uint8, np.uint16, np.float32]),
+    )
+    def test_equals_the_whole_image(self, upscaler, heights, width, dtype):
+        image = noise(sum(heights), width, dtype)
+        blocks = np.split(image, np.cumsum(heights)[:-1])
+        output = list(upscaler.stream(iter(blocks), width))
+        assert all(len(block) for block in output)
+        assert np.array_equal(np.concatenate(output), upscaler.upscale(image))
+
+    def test_takes_no_more_than_it_needs(self, upscaler):
+        """An endless image: what it gives comes out while more comes in."""
+        taken = []
+
+        def endless():
+            while True:
+                taken.append(1)
+                yield noise(1, 5)
+
+        output = upscaler.stream(endless(), 5)
+        assert len(taken) == 0, "something was read before anybody asked"
+        for rows in range(1, 4):
+            assert next(output).shape == (2, 10, 3)
+            assert len(taken) == LATE + rows
+
+    def test_can_be_left(self, upscaler):
+        closed = []
+
+        def blocks():
+            try:
+                while True:
+                    yield noise(20, 5)
+            finally:
+                closed.append(True)
+
+        output = upscaler.stream(blocks(), 5)
+        next(output)
+        output.close()
+        assert closed
+
+    def test_error_of_the_source_comes_through(self, upscaler):
+        def blocks():
+            yield noise(20, 5)
+            raise OSError("gone")
+
+        with pytest.raises(OSError, match="gone"):
+            list(upscaler.stream(blocks(), 5))
+
+    @pytest.mark.parametrize("blocks", [[], [noise(4, 5)[:0]], [noise(4, 5)[:0]] * 3])
+    def test_no_rows(self, upscaler, blocks):
+        with pytest.raises(ArgumentError, match=r"^expected at least one row of an image, got none$"):
+            list(upscaler.stream(blocks, 5))
+
+    @pytest.mark.parametrize(
+        ("second", "told"),
+        [
+            (noise(2, 4), r"expected rows of shape \(rows, 5, 3\) and type uint8, got \(2, 4, 3\) of uint8"),
+            (noise(2, 5, np.uint16), r"expected rows of .* type uint8, got \(2, 5, 3\) of uint16"),
+            (noise(2, 5).tolist(), "blocks must be arrays of rows, got list"),
+            (None, "blocks must be arrays of rows, got NoneType"),
+        ],
+        ids=["width", "type", "list", "none"],
+    )
+    def test_wrong_block(self, upscaler, second, told):
+        with pytest.raises(ArgumentError, match=f"^{told}$"):
+            list(upscaler.stream([noise(3, 5), second, noise(3, 5)], 5))
+
+    @pytest.mark.parametrize("width", [0, 2.5, "5"])
+    def test_bad_width(self, upscaler, width):
+        with pytest.raises(ArgumentError, match=r"^width must be a whole number from 1, got "):
+            next(upscaler.stream([noise(4, 5)], width))
+
+
+class TestShortForm:
+    @pytest.fixture
+    def photo(self, tmp_path):
+        path = tmp_path / "photo.png"
+        image = pyvips.Image.new_from_array(noise(9, 7)).copy(interpretation="srgb")
+        image.write_to_file(str(path))
+        return path
+
+    def test_array(self, weights, upscaler):
+        output = dvmsr.upscale(noise(9, 7), weights=weights, threads=1)
+        assert np.array_equal(output, upscaler.upscale(noise(9, 7)))
+
+    def test_file(self, weights, upscaler, photo):
+        for path in (photo, str(photo)):
+            output = dvmsr.upscale(path, weights=weights, threads=1)
+            assert np.array_equal(output, upscaler.upscale(noise(9, 7)))
+        assert list(photo.parent.iterdir()) == [photo]
+
+    def test_file_into_file(self, weights, upscaler, photo):
+        target = photo.with_name("large.png")
+        assert dvmsr.upscale(photo, output=str(target), weights=weights, threads=1) == target
+        assert np.array_equal(read_image(target), upscaler.upscale(noise(9, 7)))
+
+    def test_existing_output(self, weights, photo):
+        target = photo.with_name("large.png")
+        target.write_bytes(b"precious")
+        with pytest.raises(ImageWriteError, match="exists already"):
+            dvmsr.upscale(photo, output=target, weights=weights)
+        assert target.read_bytes() == b"precious"
+        dvmsr.upscale(photo, output=target, overwrite=True, weights=weights, threads=1)
+        assert read_image(target).shape == (18, 14, 3)
+
+    def test_output_is_for_files(self, weights, tmp_path):
+        with pytest.raises(ArgumentError, match=r"^output is only for an image file, got an array"):
+            dvmsr.upscale(noise(9, 7), output=tmp_path / "large.png", weights=weights)
+
+    @pytest.mark.parametrize("image", [None, 3, b"photo.png", [[1, 2, 3]]])
+    def test_neither_array_nor_path(self, weights, image):
+        with pytest.raises(ArgumentError, match=r"^image must be an array or a path, got "):
+            dvmsr.upscale(image, weights=weights)
+
+    def test_missing_file(self, weights, tmp_path):
+        with pytest.raises(ImageReadError, match="no such file"):
+            dvmsr.upscale(tmp_path / "none.png", weights=weights)
