@@ -73,17 +73,25 @@ DVMSR_ALWAYS_INLINE float sum(Vec v) {
 #endif
 }
 
-// The first `count` (at most kLanes) floats at p, the other lanes 0.
+// The first `count` (1 to kLanes) floats at p, the other lanes 0.
 DVMSR_ALWAYS_INLINE Vec load_partial(const float* p, int count) {
-  if (count >= kLanes) return load(p);
+#if defined(__AVX512F__)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+#else
+  if (count == kLanes) return load(p);
   Vec v{};
   std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
   return v;
+#endif
 }
 
 DVMSR_ALWAYS_INLINE void store_partial(float* p, Vec v, int count) {
-  if (count >= kLanes) return store(p, v);
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), v);
+#else
+  if (count == kLanes) return store(p, v);
   std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
+#endif
 }
 
 // 2^x with a relative error of 1e-7: x is split into its nearest whole number and a rest in
