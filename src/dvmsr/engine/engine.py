@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from numbers import Integral
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-import dvmsr._native as _native
 from dvmsr.config import RGB_MEAN
 from dvmsr.errors import ArgumentError
 from dvmsr.weights import Weights
+
+# A machine that only trains, on a GPU, may not have it. Using the engine is an error there.
+with contextlib.suppress(ModuleNotFoundError):
+    import dvmsr._native as _native
 
 PIXEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 """The types of pixels that the engine reads and writes."""

@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 
 from dvmsr.errors import ArgumentError, ImageReadError
 
-READABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".avif", ".gif")
-"""Suffixes of the files in a folder that are taken for images. What a file is, its content says."""
-
 _PIXEL_TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _CONVERTED_SPACES = ("cmyk", "lab", "labq", "labs")
 _ROWS_AT_ONCE = 64

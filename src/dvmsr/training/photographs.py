@@ -1,144 +1,184 @@
-"""Photographs in memory, and patches of them."""
+"""Photographs, decoded once: in memory up to a limit, beyond it in files that are mapped into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from dvmsr.errors import DatasetError
-from dvmsr.images import READABLE_SUFFIXES, imresize, read_image
+from dvmsr.errors import ArgumentError, DatasetError, ImageReadError
+from dvmsr.images import imresize, read_image
+from dvmsr.training.atomic import write_atomically
+from dvmsr.training.photograph_files import PhotographFile, enumerate_some, fingerprint_file
+from dvmsr.training.settings import DataSettings
 
-SYMMETRIES = 8
-"""The flips and rotations of a square."""
-
-
-def apply_symmetry(image: NDArray[Any], symmetry: int) -> NDArray[Any]:
-    """Flip and rotate an (H, W, channels) image; ``symmetry`` in 0..7, and 0 changes nothing."""
-    turned = np.rot90(image, symmetry % 4)
-    return turned[:, ::-1] if symmetry >= 4 else turned
+Pixels = NDArray[Any] | Path
+"""An array, or the .npy file that holds it."""
 
 
-def undo_symmetry(image: NDArray[Any], symmetry: int) -> NDArray[Any]:
-    """Take back ``apply_symmetry``."""
-    return np.rot90(image[:, ::-1] if symmetry >= 4 else image, -(symmetry % 4))
+def open_pixels(pixels: Pixels) -> NDArray[Any]:
+    """Return the array. Of a file, only what is touched is read, and nothing stays open."""
+    if isinstance(pixels, Path):
+        mapped: NDArray[Any] = np.load(pixels, mmap_mode="r")
+        return mapped
+    return pixels
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Patches of one step: float32 RGB in [0, 1], channels first."""
-
-    low: Tensor
-    """The network's input, (batch, 3, patch, patch)."""
-
-    high: Tensor
-    """The ground truth, (batch, 3, scale * patch, scale * patch)."""
-
-    teacher: Tensor | None
-    """The teacher's output, as ``high``."""
-
-
-@dataclass
 class Photograph:
-    """One photograph: uint8 RGB, (H, W, 3), HR sides multiples of the scale."""
+    """One photograph in one size, as RGB of shape (H, W, 3)."""
 
-    path: Path
+    name: str
+    """Its file, and its size if that is not the file's."""
+
     low: NDArray[np.uint8]
-    high: NDArray[np.uint8]
-    teacher: NDArray[np.float16] | None = None
-    """The teacher's output in [0, 1], not clipped."""
+    """The network's input."""
+
+    high: Pixels
+    """The ground truth, uint8; ``scale`` times as large as ``low``."""
+
+    teacher: Pixels | None = None
+    """The teacher's output in [0, 1] and not clipped, float16, as large as ``high``."""
 
 
-class Photographs:
-    """A set of photographs, from which the patches of every step are drawn.
+class PhotographLoader:
+    """Decodes photographs and makes their LR images.
 
     Args:
-        photographs: At least one.
-        scale: Enlargement from ``low`` to ``high``.
+        data: See :class:`DataSettings`.
+        scale: Enlargement to train for.
+        memory: Bytes that decoded photographs may take in memory.
+        cache: Folder for those beyond it.
+        threads: Photographs that are decoded at once.
+        report: Gets a line of text when something is left out.
     """
 
-    def __init__(self, photographs: Sequence[Photograph], scale: int) -> None:
-        self.photographs = photographs
-        self.scale = scale
-        pixels = np.array([photograph.low.size for photograph in photographs], dtype=np.float64)
-        self._chances = pixels / pixels.sum()
+    def __init__(
+        self,
+        data: DataSettings,
+        scale: int,
+        memory: int,
+        cache: Path,
+        threads: int,
+        report: Callable[[str], object],
+    ) -> None:
+        self._data = data
+        self._scale = scale
+        self._memory = memory
+        self._cache = cache
+        self._threads = threads
+        self._report = report
 
-    def batch(self, seed: int, step: int, size: int, patch: int) -> Batch:
-        """Draw the patches of one step: a pure function of seed and step.
+    def load(self, files: Sequence[PhotographFile]) -> list[Photograph]:
+        """Decode files; damaged ones are named and left out.
 
-        Args:
-            seed: The run's seed.
-            step: The step's number.
-            size: Number of patches.
-            patch: Side of an LR patch.
+        Raises:
+            DatasetError: A photograph is smaller than a patch, sizes of HR and LR do not fit, or all files
+                are damaged.
+            ArgumentError: The cache folder cannot be written.
         """
-        random = np.random.default_rng((seed, step))
-        chosen = random.choice(len(self.photographs), size=size, p=self._chances)
-        crops = [self._crop(self.photographs[i], patch, random) for i in chosen]
-        with_teacher = all(crop[2] is not None for crop in crops)
-        return Batch(
-            low=_tensor([crop[0] for crop in crops]),
-            high=_tensor([crop[1] for crop in crops]),
-            teacher=_tensor([crop[2] for crop in crops]) if with_teacher else None,
-        )
+        photographs: list[Photograph] = []
+        damaged: list[ImageReadError] = []
+        small: list[str] = []
+        for file, sizes in zip(files, self._decode_all(files), strict=True):
+            if isinstance(sizes, ImageReadError):
+                damaged.append(sizes)
+                continue
+            for photograph in sizes:
+                if min(photograph.low.shape[:2]) >= self._data.patch:
+                    photographs.append(self._place(photograph, file))
+                elif photograph is sizes[0]:
+                    small.append(photograph.name)
+        if small:
+            side = self._scale * self._data.patch
+            raise DatasetError(
+                f"smaller than a patch of {side}x{side} pixels: {enumerate_some(small)};"
+                " take these away, or make data.patch smaller"
+            )
+        if damaged:
+            self._report(
+                f"{len(damaged)} of {len(files)} images left out: {enumerate_some([*map(str, damaged)])}"
+            )
+        if not photographs:
+            raise DatasetError(f"none of the {len(files)} images can be read, e.g. {damaged[0]}")
+        return photographs
 
-    def _crop(
-        self, photograph: Photograph, patch: int, random: np.random.Generator
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-        top, left = (int(random.integers(side - patch + 1)) for side in photograph.low.shape[:2])
-        symmetry = int(random.integers(SYMMETRIES))
+    def _decode_all(self, files: Sequence[PhotographFile]) -> Iterator[list[Photograph] | ImageReadError]:
+        """In the files' order, and few at a time, so that what waits for its place takes little memory."""
+        remaining = iter(files)
+        with ThreadPoolExecutor(self._threads) as pool:
+            while some := list(islice(remaining, 4 * self._threads)):
+                yield from pool.map(self._decode, some)
 
-        def cut(image: NDArray[Any], scale: int) -> NDArray[Any]:
-            part = image[scale * top : scale * (top + patch), scale * left : scale * (left + patch)]
-            return apply_symmetry(part, symmetry)
+    def _decode(self, file: PhotographFile) -> list[Photograph] | ImageReadError:
+        """The photograph in its own size, and in those of the augmentation."""
+        try:
+            high = _read_8_bit(file.high)
+            low = None if file.low is None else _read_8_bit(file.low)
+        except ImageReadError as error:
+            return error
+        if low is not None:
+            return [self._pair(file, low, high)]
+        sizes = [Photograph(str(file.high), *self._shrink(high))]
+        for factor in self._data.scale_augmentation:
+            smaller = self._shrink(imresize(high, factor))
+            sizes.append(Photograph(f"{file.high} at {factor}", *smaller))
+        return sizes
 
-        teacher = None if photograph.teacher is None else cut(photograph.teacher, self.scale)
-        return cut(photograph.low, 1), cut(photograph.high, self.scale), teacher
+    def _shrink(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        height, width = (side - side % self._scale for side in image.shape[:2])
+        high = np.ascontiguousarray(image[:height, :width])
+        if high.size == 0:
+            return high, high
+        return imresize(high, 1 / self._scale), high
+
+    def _pair(self, file: PhotographFile, low: NDArray[np.uint8], high: NDArray[np.uint8]) -> Photograph:
+        height, width = (self._scale * side for side in low.shape[:2])
+        # LR images are made from an HR image whose sides were cut to multiples of the scale.
+        extra = (high.shape[0] - height, high.shape[1] - width)
+        if not all(0 <= rest < self._scale for rest in extra):
+            raise DatasetError(
+                f"{file.high} is {high.shape[1]}x{high.shape[0]} pixels, but scale {self._scale} of"
+                f" {file.low} is {width}x{height}"
+            )
+        return Photograph(str(file.high), low, np.ascontiguousarray(high[:height, :width]))
+
+    def _place(self, photograph: Photograph, file: PhotographFile) -> Photograph:
+        high = photograph.high
+        assert isinstance(high, np.ndarray)
+        size = high.nbytes + photograph.low.nbytes
+        if size <= self._memory:
+            self._memory -= size
+            return photograph
+        height, width, _ = high.shape
+        target = self._cache / f"pixels-{fingerprint_file(file.high)[:24]}-{width}x{height}.npy"
+        if not target.exists():
+            save_array(target, high)
+        return Photograph(photograph.name, photograph.low, target)
 
 
-def _tensor(images: Sequence[NDArray[Any]]) -> Tensor:
-    stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
-    tensor = torch.from_numpy(stacked)
-    return tensor.float().div_(255) if stacked.dtype == np.uint8 else tensor.float()
-
-
-def load_photographs(folders: Sequence[Path], scale: int, patch: int) -> Photographs:
-    """Read all photographs of some folders and make their LR images by MATLAB-style bicubic.
-
-    Args:
-        folders: Searched for image files, not deeper.
-        scale: Enlargement to train for.
-        patch: Side of the LR patches to come; smaller photographs are refused.
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a .npy file, whole or not at all; its folder is made if missing.
 
     Raises:
-        DatasetError: A folder is missing or has no image, or a photograph is smaller than a patch.
-        ImageReadError: A photograph cannot be read.
+        ArgumentError: It cannot be written.
     """
-    photographs = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise DatasetError(f"{folder}: expected a folder of photographs")
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in READABLE_SUFFIXES)
-        if not files:
-            raise DatasetError(f"{folder}: no image files in it")
-        photographs += [_load(file, scale, patch) for file in files]
-    return Photographs(photographs, scale)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as file:
+            np.save(file, array)
+    except OSError as error:
+        raise ArgumentError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _load(file: Path, scale: int, patch: int) -> Photograph:
-    image = read_image(file)
-    if image.dtype != np.uint8:
-        raise DatasetError(f"{file}: expected 8 bits for each channel, got {image.dtype}")
-    height, width = (side - side % scale for side in image.shape[:2])
-    if min(height, width) < scale * patch:
-        raise DatasetError(
-            f"{file}: {image.shape[1]}x{image.shape[0]} is smaller than a patch of {scale * patch} pixels"
-        )
-    high = np.ascontiguousarray(image[:height, :width])
-    return Photograph(file, imresize(high, 1 / scale), high)
+def _read_8_bit(path: Path) -> NDArray[np.uint8]:
+    image = read_image(path)
+    if image.dtype == np.uint16:
+        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return image

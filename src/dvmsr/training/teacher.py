@@ -1,75 +1,197 @@
-"""The teacher's outputs, made once for whole photographs before training.
+"""The teacher: a frozen ensemble, whose outputs are made once for whole photographs or in each step.
 
-A teacher that is averaged over the flips and rotations of its input gives the same output for a
-flipped photograph as flipping its output, so patches of the stored outputs fit every augmentation.
-The student's step then costs no teacher at all.
+An output that is averaged over the flips and rotations of its input turns with it, so patches of
+stored outputs fit every augmentation, and the student's step then costs no teacher at all. Without
+that average, a stored output is the teacher's for the upright photograph, and turns with the patch.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import shutil
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from dvmsr.errors import ArgumentError
 from dvmsr.inference import Upscaler
-from dvmsr.training.photographs import SYMMETRIES, Photographs, apply_symmetry, undo_symmetry
+from dvmsr.model import DVMSR
+from dvmsr.training.photographs import Photograph, open_pixels, save_array
+from dvmsr.training.settings import TeacherSettings
+from dvmsr.training.symmetries import (
+    SYMMETRIES,
+    apply_symmetry,
+    apply_symmetry_to_tensor,
+    undo_symmetry,
+    undo_symmetry_of_tensor,
+)
+from dvmsr.training.upscaling import NetworkUpscaler
+from dvmsr.weights import Weights, load_weights
+
+_SECONDS_BETWEEN_LINES = 30.0
+_BYTES_PER_VALUE = 2
 
 
-def add_teacher(
-    photographs: Photographs,
-    teachers: Sequence[Path],
-    cache: Path,
-    *,
-    threads: int | None = None,
-    report: Callable[[str], object] = print,
-) -> None:
-    """Give every photograph the mean of the teachers' outputs, each averaged over the 8 symmetries.
+class _Enlarges(Protocol):
+    def upscale(self, image: NDArray[Any], /) -> NDArray[Any]: ...
 
-    Args:
-        photographs: Get their ``teacher``.
-        teachers: Files of weights of the photographs' scale.
-        cache: Folder that keeps the outputs, so that they are made only once.
-        threads: See ``Upscaler``.
-        report: Gets a line of text now and then.
+
+def load_teachers(settings: TeacherSettings, scale: int) -> list[Weights]:
+    """Read the teachers' weights.
 
     Raises:
         ArgumentError: A teacher is of another scale.
-        WeightsError: A file of weights is missing, damaged or of another network.
+        WeightsError: A file is missing, damaged or of another network.
     """
-    upscalers = [Upscaler(path, threads=threads) for path in teachers]
-    for path, upscaler in zip(teachers, upscalers, strict=True):
-        if upscaler.scale != photographs.scale:
-            raise ArgumentError(f"{path}: a teacher of scale {upscaler.scale}, expected {photographs.scale}")
-    names = "-".join(hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in teachers)
-    cache.mkdir(parents=True, exist_ok=True)
-    count = len(photographs.photographs)
-    for i, photograph in enumerate(photographs.photographs):
-        key = hashlib.sha256(photograph.low.tobytes()).hexdigest()[:24]
-        file = cache / f"{names}-{key}.npy"
-        if file.exists():
-            photograph.teacher = np.load(file)
-            continue
-        photograph.teacher = _self_ensemble(upscalers, photograph.low)
-        temporary = file.with_suffix(".part.npy")
-        np.save(temporary, photograph.teacher)
-        os.replace(temporary, file)
-        if (i + 1) % 20 == 0 or i + 1 == count:
-            report(f"teacher: {i + 1} of {count} photographs")
+    teachers = [load_weights(path) for path in settings.weights]
+    for teacher in teachers:
+        if teacher.config.scale != scale:
+            raise ArgumentError(
+                f"{teacher.source}: a teacher of scale {teacher.config.scale}, the student has {scale}"
+            )
+    return teachers
 
 
-def _self_ensemble(upscalers: Sequence[Upscaler], low: NDArray[np.uint8]) -> NDArray[np.float16]:
-    image = low.astype(np.float32) / 255
-    outputs = [
-        undo_symmetry(upscaler.upscale(np.ascontiguousarray(apply_symmetry(image, symmetry))), symmetry)
-        for upscaler in upscalers
-        for symmetry in range(SYMMETRIES)
-    ]
-    total = np.zeros_like(outputs[0])
-    for output in outputs:
-        total += output
-    return (total / len(outputs)).astype(np.float16)
+def fingerprint_weights(weights: Weights) -> str:
+    """Return a text that tells these weights from others."""
+    digest = hashlib.sha256(repr(weights.config).encode())
+    for name in sorted(weights.parameters):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(weights.parameters[name]).tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Teacher(nn.Module):
+    """Frozen networks and the mean of their outputs, for batches on the training's device.
+
+    Args:
+        teachers: At least one, all of one scale.
+        self_ensemble: Whether to average over the flips and rotations of the input too.
+    """
+
+    def __init__(self, teachers: Sequence[Weights], self_ensemble: bool) -> None:
+        super().__init__()
+        self._networks = nn.ModuleList(DVMSR.from_weights(weights) for weights in teachers)
+        self._symmetries = range(SYMMETRIES if self_ensemble else 1)
+        self.requires_grad_(False)
+        self.eval()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
+        # It never changes, so the copy of a student that the moving average makes may share it.
+        return self
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Enlarge (batch, 3, H, W) in [0, 1]; H and W are equal where the input is turned."""
+        total = torch.zeros((), device=images.device)
+        for network in self._networks:
+            for symmetry in self._symmetries:
+                output = network(apply_symmetry_to_tensor(images, symmetry))
+                total = total + undo_symmetry_of_tensor(output, symmetry).float()
+        return total / (len(self._networks) * len(self._symmetries))
+
+
+class TeacherOutputs:
+    """Makes and keeps the teacher's outputs for whole photographs.
+
+    Args:
+        teachers: At least one, all of one scale.
+        self_ensemble: See :class:`Teacher`.
+        cache: Folder of the outputs, by the content of photographs and weights.
+        device: Where to compute; on a CPU the engine does, if it was built.
+        report: Gets a line of text now and then.
+    """
+
+    def __init__(
+        self,
+        teachers: Sequence[Weights],
+        self_ensemble: bool,
+        cache: Path,
+        device: torch.device,
+        report: Callable[[str], object],
+    ) -> None:
+        self._teachers = teachers
+        self._symmetries = range(SYMMETRIES if self_ensemble else 1)
+        self._cache = cache
+        self._device = device
+        self._report = report
+        names = "-".join(map(fingerprint_weights, teachers))
+        self._name = hashlib.sha256(f"{names} {self_ensemble}".encode()).hexdigest()[:12]
+
+    def add_to(self, photographs: Sequence[Photograph], rank: int = 0, world: int = 1) -> list[Photograph]:
+        """Return the photographs with their outputs, made where the cache does not have them.
+
+        Args:
+            photographs: All photographs of a run.
+            rank: Number of this process; each begins elsewhere and leaves what others have finished.
+            world: Number of processes.
+
+        Raises:
+            ArgumentError: The disk has too little room, or the cache cannot be written.
+        """
+        files = [self._file(photograph) for photograph in photographs]
+        begin = rank * len(files) // world
+        order = [*range(begin, len(files)), *range(begin)]
+        missing = [i for i in order if not files[i].exists()]
+        self._check_room(sum(_bytes(photographs[i]) for i in missing))
+        upscalers = self._upscalers() if missing else []
+        start = last_line = time.monotonic()
+        for number, i in enumerate(missing, start=1):
+            if not files[i].exists():
+                save_array(files[i], self._output(upscalers, photographs[i].low))
+            now = time.monotonic()
+            if now - last_line > _SECONDS_BETWEEN_LINES or number == len(missing):
+                last_line = now
+                left = timedelta(seconds=round((now - start) / number * (len(missing) - number)))
+                self._report(f"teacher's outputs: {number} of {len(missing)}, {left} left")
+        return [
+            replace(photograph, teacher=file) for photograph, file in zip(photographs, files, strict=True)
+        ]
+
+    def _file(self, photograph: Photograph) -> Path:
+        digest = hashlib.sha256(repr(photograph.low.shape).encode() + photograph.low.tobytes())
+        return self._cache / f"teacher-{self._name}-{digest.hexdigest()[:24]}.npy"
+
+    def _check_room(self, needed: int) -> None:
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self._cache).free
+        except OSError as error:
+            raise ArgumentError(f"{self._cache}: cannot be written: {error.strerror}") from error
+        if needed > free:
+            raise ArgumentError(
+                f"{self._cache}: the teacher's outputs take {needed >> 20} MiB, {free >> 20} MiB are free:"
+                ' name another folder as machine.cache, or set teacher.outputs to "online"'
+            )
+
+    def _upscalers(self) -> list[_Enlarges]:
+        if self._device.type == "cpu" and find_spec("dvmsr._native") is not None:
+            return [Upscaler(weights, threads=torch.get_num_threads()) for weights in self._teachers]
+        return [
+            NetworkUpscaler(DVMSR.from_weights(weights).to(self._device).eval(), weights.config.scale)
+            for weights in self._teachers
+        ]
+
+    def _output(self, upscalers: Sequence[_Enlarges], low: NDArray[np.uint8]) -> NDArray[np.float16]:
+        image = low.astype(np.float32) / 255
+        total: NDArray[np.float32] | None = None
+        for upscaler in upscalers:
+            for symmetry in self._symmetries:
+                turned = np.ascontiguousarray(apply_symmetry(image, symmetry))
+                output = undo_symmetry(upscaler.upscale(turned), symmetry)
+                total = output if total is None else total + output
+        assert total is not None
+        return (total / (len(upscalers) * len(self._symmetries))).astype(np.float16)
+
+
+def _bytes(photograph: Photograph) -> int:
+    return _BYTES_PER_VALUE * open_pixels(photograph.high).size

@@ -1,0 +1,71 @@
+"""``dvmsr distill``: learning from photographs and a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvmsr.cli.options import Debug
+from dvmsr.cli.training_options import (
+    BatchSize,
+    Export,
+    LowFolders,
+    Photographs,
+    Recipe,
+    Resume,
+    Run,
+    Seed,
+    Settings,
+    Steps,
+    TrainingRequest,
+    Validation,
+)
+from dvmsr.errors import ArgumentError
+
+
+def distill(
+    run: Run,
+    hr: Photographs = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option("--teacher", help="File of a teacher's weights; several are averaged. Can be repeated."),
+    ] = None,
+    self_ensemble: Annotated[
+        bool | None,
+        typer.Option(
+            "--self-ensemble/--no-self-ensemble",
+            help="Average each teacher over the 8 flips and rotations of its input.",
+        ),
+    ] = None,
+    lr: LowFolders = None,
+    recipe: Recipe = None,
+    validate: Validation = None,
+    steps: Steps = None,
+    batch: BatchSize = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    resume: Resume = False,
+    export: Export = None,
+    debug: Debug = False,  # noqa: ARG001 - remembered by its callback
+) -> None:
+    """Train a student by distillation from one teacher or the mean of several."""
+    request = TrainingRequest(
+        hr=hr,
+        lr=lr,
+        run=run,
+        recipe=recipe,
+        validate=validate,
+        steps=steps,
+        batch=batch,
+        seed=seed,
+        settings=settings,
+        resume=resume,
+        export=export,
+    )
+    teachers = [str(path.absolute()) for path in teacher] if teacher else None
+    request.add("teacher", weights=teachers, self_ensemble=self_ensemble)
+    if not request.table["teacher"].get("weights"):
+        raise ArgumentError("distillation needs a teacher: name its weights with --teacher, or in the recipe")
+    request.carry_out()

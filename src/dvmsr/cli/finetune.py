@@ -1,0 +1,71 @@
+"""``dvmsr finetune``: going on from trained weights, on other photographs or with another loss."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvmsr.cli.options import Debug
+from dvmsr.cli.training_options import (
+    BatchSize,
+    Export,
+    LowFolders,
+    Photographs,
+    Recipe,
+    Resume,
+    Run,
+    Seed,
+    Settings,
+    Steps,
+    TrainingRequest,
+    Validation,
+)
+from dvmsr.errors import ArgumentError
+
+
+def finetune(
+    run: Run,
+    hr: Photographs = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="File of weights to begin with. By default the ones shipped."),
+    ] = None,
+    lr: LowFolders = None,
+    recipe: Recipe = None,
+    validate: Validation = None,
+    steps: Steps = None,
+    batch: BatchSize = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    resume: Resume = False,
+    export: Export = None,
+    debug: Debug = False,  # noqa: ARG001 - remembered by its callback
+) -> None:
+    """Train on from given weights; the network's shape is theirs."""
+    from dvmsr.weights import load_weights, shipped_weights
+
+    request = TrainingRequest(
+        hr=hr,
+        lr=lr,
+        run=run,
+        recipe=recipe,
+        validate=validate,
+        steps=steps,
+        batch=batch,
+        seed=seed,
+        settings=settings,
+        resume=resume,
+        export=export,
+    )
+    if not resume and export is None:
+        start = (weights or shipped_weights()).absolute()
+        shape = asdict(load_weights(start).config)
+        for key, value in request.table.get("network", {}).items():
+            if shape.get(key, value) != value:
+                raise ArgumentError(f"network.{key} is {shape[key]} in {start}, so it cannot be {value}")
+        request.add("network", **shape)
+        request.add("run", initial_weights=str(start))
+    request.carry_out()

@@ -1,0 +1,107 @@
+"""Checkpoints: written whole or not at all, and read only if they are."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from dvmsr.errors import ArgumentError
+from dvmsr.training.atomic import write_atomically
+
+_PREFIX = "step-"
+_SUFFIX = ".ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there.
+
+    Lightning's own begins the file in the system's folder for temporary files, and a move from there to
+    another disk can be interrupted.
+    """
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any | None = None,  # noqa: ARG002 - Lightning's name
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            ArgumentError: It cannot be written; those before it are as they were.
+        """
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(Path(path)) as file:
+                file.write(content.getbuffer())
+        except OSError as error:
+            raise ArgumentError(
+                f"{path}: cannot be written: {error.strerror}; make room and go on with --resume"
+            ) from error
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Return the path of the checkpoint after ``step`` steps."""
+    return folder / f"{_PREFIX}{step:08d}{_SUFFIX}"
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the newest first; not those known as damaged."""
+    return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"), reverse=True)
+
+
+def remove_old_checkpoints(folder: Path, keep: int) -> None:
+    """Remove all checkpoints but the newest."""
+    for path in list_checkpoints(folder)[keep:]:
+        path.unlink(missing_ok=True)
+
+
+def newest_checkpoint(folder: Path, warn: Callable[[str], object]) -> tuple[Path, dict[str, Any]]:
+    """Return the newest checkpoint that is whole, and its content.
+
+    Args:
+        folder: The run's checkpoints. A damaged one is given another suffix, so that it is not met again.
+        warn: Gets a line of text for each damaged one.
+
+    Raises:
+        ArgumentError: There is none.
+    """
+    for path in list_checkpoints(folder):
+        try:
+            return path, read_checkpoint(path)
+        except ArgumentError as error:
+            warn(f"{error}; taking the one before it")
+            with suppress(FileNotFoundError):  # another process of the run was faster
+                path.replace(path.with_suffix(".damaged"))
+    raise ArgumentError(f"{folder}: no checkpoint that is whole: the run must begin anew, in another folder")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint into the CPU's memory.
+
+    Raises:
+        ArgumentError: It is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch.load does not compare the checksums.
+            broken = archive.testzip()
+        content: dict[str, Any] = {} if broken else torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise ArgumentError(f"{path}: damaged checkpoint ({_first_line(error)})") from error
+    if broken or "global_step" not in content:
+        raise ArgumentError(f"{path}: damaged checkpoint ({broken or 'no checkpoint of this program'})")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

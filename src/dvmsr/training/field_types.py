@@ -1,0 +1,50 @@
+"""Values of dataclass fields against their type hints, both from Python and from a TOML file."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from dvmsr.errors import ArgumentError
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def check_types(settings: Any) -> None:
+    """Check every field of a dataclass of ints, floats, bools, texts, choices and tuples of these.
+
+    Raises:
+        ArgumentError: A value does not fit its type hint; the message names the field.
+    """
+    hints = get_type_hints(type(settings))
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if not _fits(value, hints[field.name]):
+            raise ArgumentError(f"{field.name} must be {_describe(hints[field.name])}, got {value!r}")
+
+
+def from_toml(value: Any, hint: Any) -> Any:
+    """Return a TOML value in the form that a field of this hint has, if it has one; else as it is."""
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(from_toml(item, get_args(hint)[0]) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"a list, each of it {_NAMES[get_args(hint)[0]]}"
+    return _NAMES[hint]

@@ -1,0 +1,201 @@
+"""The patches of every step."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from dvmsr.errors import ArgumentError
+from dvmsr.training.photographs import Photograph, open_pixels
+from dvmsr.training.settings import TrainingConfig
+from dvmsr.training.symmetries import SYMMETRIES, apply_symmetry
+
+
+class Batch(NamedTuple):
+    """Patches of one step, RGB with the channels first; uint8, and the teacher's output float16 in [0, 1]."""
+
+    low: Tensor
+    """The network's input, (batch, 3, patch, patch)."""
+
+    high: Tensor
+    """The ground truth, (batch, 3, scale * patch, scale * patch)."""
+
+    teacher: Tensor | None
+    """The teacher's output, as ``high``; None: it is to be made, or there is no teacher."""
+
+    teacher_only: Tensor | None
+    """More input, of which there is no ground truth, as ``low``."""
+
+
+class PatchBatches(Dataset[Batch]):
+    """The batch of each step: patch number i of step s is a pure function of the seed, s and i.
+
+    So a run can be stopped and continued anywhere, by any number of processes, and sees the same patches.
+
+    Args:
+        photographs: What to cut from, each as likely as it has pixels.
+        config: See :class:`TrainingConfig`.
+        rank: Which part of each batch to make.
+        world: Into how many parts the batches are split.
+
+    Raises:
+        ArgumentError: Batches do not split evenly.
+    """
+
+    def __init__(
+        self, photographs: Sequence[Photograph], config: TrainingConfig, rank: int, world: int
+    ) -> None:
+        check_split(config, world)
+        self._photographs = photographs
+        self._seed = config.run.seed
+        self._patch = config.data.patch
+        self._scale = config.network.scale
+        self._pairs = _part(0, config.run.batch, rank, world)
+        self._teacher_only = _part(config.run.batch, config.teacher.teacher_only, rank, world)
+        pixels = np.array([photograph.low.size for photograph in photographs], dtype=np.float64)
+        self._shares = np.cumsum(pixels) / pixels.sum()
+
+    def __getitem__(self, step: int) -> Batch:
+        pairs = [self._pair(step, index) for index in self._pairs]
+        teacher_only = [self._upright_input(step, index) for index in self._teacher_only]
+        outputs = [teacher for _, _, teacher in pairs if teacher is not None]
+        return Batch(
+            low=_tensor([low for low, _, _ in pairs]),
+            high=_tensor([high for _, high, _ in pairs]),
+            teacher=_tensor(outputs) if outputs else None,
+            teacher_only=_tensor(teacher_only) if teacher_only else None,
+        )
+
+    def _pair(self, step: int, index: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+        random = np.random.default_rng((self._seed, step, index))
+        photograph = self._choose(random)
+        top, left = self._corner(random, photograph.low)
+        symmetry = int(random.integers(SYMMETRIES))
+
+        def cut(image: NDArray[Any], scale: int) -> NDArray[Any]:
+            rows = slice(scale * top, scale * (top + self._patch))
+            columns = slice(scale * left, scale * (left + self._patch))
+            return apply_symmetry(image[rows, columns], symmetry)
+
+        teacher = photograph.teacher
+        return (
+            cut(photograph.low, 1),
+            cut(open_pixels(photograph.high), self._scale),
+            None if teacher is None else cut(open_pixels(teacher), self._scale),
+        )
+
+    def _upright_input(self, step: int, index: int) -> NDArray[Any]:
+        random = np.random.default_rng((self._seed, step, index))
+        high = open_pixels(self._choose(random).high)
+        top, left = self._corner(random, high)
+        patch = high[top : top + self._patch, left : left + self._patch]
+        return apply_symmetry(patch, int(random.integers(SYMMETRIES)))
+
+    def _choose(self, random: np.random.Generator) -> Photograph:
+        number = int(np.searchsorted(self._shares, random.random(), side="right"))
+        return self._photographs[min(number, len(self._photographs) - 1)]
+
+    def _corner(self, random: np.random.Generator, image: NDArray[Any]) -> tuple[int, int]:
+        top, left = (int(random.integers(side - self._patch + 1)) for side in image.shape[:2])
+        return top, left
+
+
+class StepLoader:
+    """The batches from one step to the last, in the form that Lightning resumes in the middle of an epoch.
+
+    Args:
+        batches: What to take them from.
+        first: The step to begin with.
+        steps: The number of all steps.
+        workers: Processes that make batches ahead of time; 0 makes each when it is asked for.
+    """
+
+    def __init__(self, batches: PatchBatches, first: int, steps: int, workers: int) -> None:
+        self._batches = batches
+        self._first = first
+        self._steps = steps
+        self._workers = workers
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        # Forked workers share the decoded photographs; spawned ones would copy them.
+        fork = self._workers and "fork" in multiprocessing.get_all_start_methods()
+        loader = DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=range(self._first, self._steps),
+            num_workers=self._workers,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_ignore_interrupts,
+            multiprocessing_context="fork" if fork else None,
+        )
+        return iter(loader)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: where to go on says the checkpoint's step, which ``first`` was made from."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`state_dict`."""
+
+
+class PatchData(LightningDataModule):
+    """Gives each process of a run its part of the batches.
+
+    Args:
+        photographs: What to cut from.
+        config: See :class:`TrainingConfig`.
+        first: The step to begin with.
+    """
+
+    def __init__(self, photographs: Sequence[Photograph], config: TrainingConfig, first: int) -> None:
+        super().__init__()
+        self._photographs = photographs
+        self._config = config
+        self._first = first
+
+    def train_dataloader(self) -> StepLoader:
+        """Return the batches of this process."""
+        assert self.trainer is not None
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        batches = PatchBatches(self._photographs, self._config, rank, world)
+        return StepLoader(batches, self._first, self._config.run.steps, self._config.machine.workers)
+
+
+def check_split(config: TrainingConfig, world: int) -> None:
+    """Check that batches can be shared out to ``world`` processes.
+
+    Raises:
+        ArgumentError: They cannot.
+    """
+    for name, count in (
+        ("run.batch", config.run.batch),
+        ("teacher.teacher_only", config.teacher.teacher_only),
+    ):
+        if count % world:
+            raise ArgumentError(f"{name} is {count}, but must be a multiple of the {world} processes")
+
+
+def _ignore_interrupts(_worker: int) -> None:
+    # A terminal sends Ctrl-C to workers too, and the step that is then still to be finished needs them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _part(first: int, count: int, rank: int, world: int) -> range:
+    share = count // world
+    return range(first + rank * share, first + (rank + 1) * share)
+
+
+def _tensor(images: Sequence[NDArray[Any]]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))

@@ -1,0 +1,277 @@
+"""A run of training, from its configuration to the exported weights."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from dvmsr.config import NetworkConfig
+from dvmsr.errors import ArgumentError
+from dvmsr.evaluation.datasets import open_sets
+from dvmsr.model import DVMSR
+from dvmsr.training.callbacks import KeepCheckpoints, LossLog, StopRequest, ValidateAverage
+from dvmsr.training.checkpoints import AtomicCheckpointIO, list_checkpoints, newest_checkpoint
+from dvmsr.training.csv_log import CsvLog
+from dvmsr.training.display import Display
+from dvmsr.training.moving_average import MovingAverage
+from dvmsr.training.patches import PatchData, check_split
+from dvmsr.training.photograph_files import PhotographFile, find_photographs, fingerprint_files
+from dvmsr.training.photographs import Photograph, PhotographLoader
+from dvmsr.training.processes import choose_device, devices_and_nodes, process_count, process_rank
+from dvmsr.training.run_folder import RunFolder, versions
+from dvmsr.training.settings import TrainingConfig
+from dvmsr.training.task import DistillationTask
+from dvmsr.training.teacher import Teacher, TeacherOutputs, fingerprint_weights, load_teachers
+from dvmsr.training.validation import Validation
+from dvmsr.weights import Weights, load_weights
+
+_EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+def train(
+    config: TrainingConfig,
+    folder: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    display: Display | None = None,
+) -> Path:
+    """Train a network, or go on with a run.
+
+    Killed at any moment, a run that is resumed ends with the same weights as one that was not; on a CPU, bit
+    by bit.
+
+    Args:
+        config: See :class:`TrainingConfig`.
+        folder: Folder of the run; see :class:`RunFolder`.
+        resume: Go on from the newest checkpoint in ``folder``.
+        display: Shows progress; None shows it on standard error, in the first process.
+
+    Returns:
+        The path of the weights: the moving average, as float16 safetensors.
+
+    Raises:
+        ArgumentError: The folder, the configuration or a teacher does not fit; the disk is full.
+        DatasetError: The photographs or a benchmark set cannot be used.
+        WeightsError: A file of weights is missing, damaged or of another network.
+        KeyboardInterrupt: After Ctrl-C, when a checkpoint has been saved.
+    """
+    display = display or Display(silent=process_rank() != 0)
+    run = RunFolder(Path(folder))
+    if config.machine.threads:
+        torch.set_num_threads(config.machine.threads)
+    inputs = _check_inputs(config, run, resume, display)
+    if inputs.first < config.run.steps:
+        _train_on(config, run, inputs, resume, display)
+    if process_rank() == 0:
+        run.export(run.weights_file, display.line)
+    return run.weights_file
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What goes into a run, checked as far as can be done in little time."""
+
+    device: torch.device
+    validation: Validation
+    teachers: list[Weights]
+    initial: Weights | None
+    """Weights to begin with; None: random ones, or the checkpoint's."""
+    files: list[PhotographFile]
+    record: dict[str, Any]
+    checkpoint: Path | None
+    first: int
+    """The step to begin with."""
+
+
+def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display: Display) -> _Inputs:
+    device = choose_device(config.machine)
+    check_split(config, math.prod(devices_and_nodes(config.machine)))
+    if process_rank() == 0:
+        run.check(config, resume=resume)
+    sets = open_sets(map(Path, config.monitor.validation))
+    teachers = load_teachers(config.teacher, config.network.scale)
+    files = find_photographs(config.data)
+    record = {
+        "versions": versions(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "data": {"files": len(files), "fingerprint": fingerprint_files(files)},
+        "teachers": [fingerprint_weights(teacher) for teacher in teachers],
+    }
+    checkpoint, first = None, 0
+    if resume:
+        run.check_same(config, record)
+        if list_checkpoints(run.checkpoints):
+            checkpoint, content = newest_checkpoint(run.checkpoints, display.line)
+            first = int(content["global_step"])
+    initial = _initial_weights(config) if checkpoint is None else None
+    validation = Validation(sets, config.network.scale, run.samples, display.line)
+    return _Inputs(device, validation, teachers, initial, files, record, checkpoint, first)
+
+
+def _train_on(
+    config: TrainingConfig, run: RunFolder, inputs: _Inputs, resume: bool, display: Display
+) -> None:
+    if process_rank() == 0:
+        inputs.validation.check()
+    photographs = _load_photographs(config, run, inputs, display)
+    if inputs.first:
+        display.line(f"going on after step {inputs.first}")
+    if process_rank() == 0 and not resume:
+        run.begin(config, inputs.record)
+    network = _network(config.network, config.run.seed, inputs.initial)
+    task = DistillationTask(network, config, _online_teacher(config, inputs.teachers))
+    stop = StopRequest()
+    average = MovingAverage(config.optimizer.ema_decay)
+    callbacks = [
+        stop,
+        average,
+        LossLog(config.monitor.log_every, display),
+        ValidateAverage(inputs.validation, average, config.monitor.validate_every),
+        KeepCheckpoints(run.checkpoints, config.monitor, stop),
+    ]
+    with _quiet_lightning():
+        trainer = _trainer(config, inputs.device, _loggers(run, inputs, display), callbacks)
+        data = PatchData(photographs, config, inputs.first)
+        _fit(trainer, task, data, inputs.checkpoint, stop, run, display)
+
+
+def _load_photographs(
+    config: TrainingConfig, run: RunFolder, inputs: _Inputs, display: Display
+) -> list[Photograph]:
+    machine = config.machine
+    cache = Path(machine.cache) if machine.cache else run.path.parent / "cache"
+    memory, threads = machine.memory_mib << 20, max(1, machine.workers)
+    loader = PhotographLoader(config.data, config.network.scale, memory, cache, threads, display.line)
+    photographs = loader.load(inputs.files)
+    display.line(f"{len(photographs)} photographs")
+    if not inputs.teachers or config.teacher.outputs == "online":
+        return photographs
+    ensemble = config.teacher.self_ensemble
+    outputs = TeacherOutputs(inputs.teachers, ensemble, cache, inputs.device, display.line)
+    return outputs.add_to(photographs, process_rank(), process_count())
+
+
+def _online_teacher(config: TrainingConfig, teachers: list[Weights]) -> Teacher | None:
+    if teachers and (config.teacher.outputs == "online" or config.teacher.teacher_only):
+        return Teacher(teachers, config.teacher.self_ensemble)
+    return None
+
+
+def _initial_weights(config: TrainingConfig) -> Weights | None:
+    if not config.run.initial_weights:
+        return None
+    weights = load_weights(config.run.initial_weights)
+    if weights.config != config.network:
+        raise ArgumentError(
+            f"{weights.source} are weights of {weights.config}, but the run's are {config.network}"
+        )
+    return weights
+
+
+def _network(config: NetworkConfig, seed: int, initial: Weights | None) -> DVMSR:
+    if initial is not None:
+        return DVMSR.from_weights(initial)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DVMSR(config)
+
+
+def _loggers(run: RunFolder, inputs: _Inputs, display: Display) -> list[Logger]:
+    columns = [*LossLog.COLUMNS, *inputs.validation.columns]
+    loggers: list[Logger] = [CsvLog(run.log_file, columns, inputs.first)]
+    if find_spec("tensorboard") is None:
+        display.line("no TensorBoard log: it needs tensorboard, which is not installed")
+    else:
+        # Of steps that are done again, the old values are hidden.
+        purge_step = inputs.first + 1 if inputs.first else None
+        loggers.append(TensorBoardLogger(run.path, name="", version="tensorboard", purge_step=purge_step))
+    return loggers
+
+
+def _trainer(
+    config: TrainingConfig, device: torch.device, loggers: list[Logger], callbacks: list[Callback]
+) -> Trainer:
+    devices, nodes = devices_and_nodes(config.machine)
+    gpu = device.type == "cuda"
+    if gpu:
+        # TF32 for what stays float32.
+        torch.set_float32_matmul_precision("high")
+    return Trainer(
+        accelerator="gpu" if gpu else "cpu",
+        devices=devices,
+        num_nodes=nodes,
+        strategy="auto"
+        if devices * nodes == 1
+        else DDPStrategy(process_group_backend=None if gpu else "gloo"),
+        precision="bf16-mixed" if config.run.precision == "bf16-mixed" else "32-true",
+        max_steps=config.run.steps,
+        max_epochs=-1,
+        logger=loggers,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        limit_val_batches=0,
+        log_every_n_steps=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _fit(
+    trainer: Trainer,
+    task: DistillationTask,
+    data: PatchData,
+    checkpoint: Path | None,
+    stop: StopRequest,
+    run: RunFolder,
+    display: Display,
+) -> None:
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=checkpoint)
+    except SystemExit as error:
+        # What Lightning makes of Ctrl-C.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    except OSError as error:
+        raise ArgumentError(f"{run.path}: cannot be written: {error.strerror}") from error
+    finally:
+        display.stop()
+    if stop.signal is not None and trainer.global_step < trainer.max_steps:
+        display.line(f"stopped after step {trainer.global_step}, which is saved: go on with --resume")
+        if stop.signal == signal.SIGTERM:
+            raise SystemExit(_EXIT_TERMINATED)
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Leave Lightning's banners and tips away; its warnings stay."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            # Lightning 2.6 uses what PyTorch 2.13 deprecates.
+            message = r"`isinstance\(treespec, LeafSpec\)` is deprecated"
+            warnings.filterwarnings("ignore", message=message, category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,99 @@
+"""What is learnt: a student's distance to the ground truth and to its teacher (paper section 3.3)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+
+from dvmsr.model import DVMSR
+from dvmsr.training.patches import Batch
+from dvmsr.training.schedule import rate_factor
+from dvmsr.training.settings import LossSettings, TrainingConfig
+from dvmsr.training.teacher import Teacher
+
+
+def distance(settings: LossSettings, output: Tensor, target: Tensor) -> Tensor:
+    """Return the mean distance of two batches of images, of the kind that the settings name."""
+    if settings.distance == "l1":
+        return F.l1_loss(output, target)
+    if settings.distance == "l2":
+        return F.mse_loss(output, target)
+    return F.smooth_l1_loss(output, target, beta=settings.smooth_l1_beta)
+
+
+class DistillationTask(LightningModule):
+    """Trains a network on its own, or as the student of a teacher that it does not own.
+
+    Args:
+        network: What is trained, and all that is saved.
+        config: See :class:`TrainingConfig`.
+        teacher: Makes the outputs that batches do not bring; None where they bring all, or there is none.
+    """
+
+    def __init__(self, network: DVMSR, config: TrainingConfig, teacher: Teacher | None) -> None:
+        super().__init__()
+        self.network = network
+        self._config = config
+        # In a tuple, so that it is no submodule: not in the optimizer, not in what is saved.
+        self._teacher = (teacher,)
+
+    def on_fit_start(self) -> None:
+        """Put the teacher beside the student."""
+        for teacher in self._teacher:
+            if teacher is not None:
+                teacher.to(self.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's name
+        """Return the loss of a batch."""
+        inputs = [images.float() / 255 for images in (batch.low, batch.teacher_only) if images is not None]
+        low = torch.cat(inputs)
+        output: Tensor = self.network(low)
+        loss = output.new_zeros(())
+        settings = self._config.loss
+        if settings.lambda_hr > 0:
+            high = batch.high.float() / 255
+            loss = loss + settings.lambda_hr * distance(settings, output[: len(high)], high)
+        target = self._teacher_output(batch, low)
+        if target is not None:
+            loss = loss + settings.lambda_kd * distance(settings, output, target)
+        return loss
+
+    def _teacher_output(self, batch: Batch, low: Tensor) -> Tensor | None:
+        (teacher,) = self._teacher
+        given = None if batch.teacher is None else batch.teacher.float()
+        if teacher is None:
+            return given
+        if given is None:
+            made: Tensor = teacher(low)
+            return made
+        return torch.cat([given, teacher(low[len(given) :])])
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Return Adam and its learning rate by step."""
+        settings = self._config.optimizer
+        beta1, beta2 = settings.betas
+        optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=settings.learning_rate, betas=(beta1, beta2), fused=True
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, partial(rate_factor, settings, self._config.run.steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,  # noqa: ARG002 - Lightning's names
+        gradient_clip_val: float | None = None,  # noqa: ARG002
+        gradient_clip_algorithm: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Scale the gradients down to the configured norm.
+
+        Here and not by ``Trainer(gradient_clip_val=...)``, which refuses fused optimizers under bf16-mixed.
+        """
+        if self._config.optimizer.gradient_norm > 0:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._config.optimizer.gradient_norm)

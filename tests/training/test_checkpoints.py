@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+
+from dvmsr import ArgumentError
+from dvmsr.training.atomic import write_atomically
+from dvmsr.training.checkpoints import (
+    AtomicCheckpointIO,
+    checkpoint_path,
+    list_checkpoints,
+    newest_checkpoint,
+    remove_old_checkpoints,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Checkpoints after 5, 10 and 15 steps."""
+    for step in (5, 10, 15):
+        content = {"global_step": step, "weights": torch.full((1000,), float(step))}
+        AtomicCheckpointIO().save_checkpoint(content, checkpoint_path(tmp_path, step))
+    return tmp_path
+
+
+def read(folder):
+    warnings: list[str] = []
+    path, content = newest_checkpoint(folder, warnings.append)
+    assert path == checkpoint_path(folder, content["global_step"])
+    return content["global_step"], warnings
+
+
+def test_the_newest_is_taken(folder):
+    assert read(folder) == (15, [])
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flip_a_bit(content: bytes) -> bytes:
+    # Among the 4,000 equal bytes of the tensor: the archive around it stays whole.
+    middle = content.index(torch.full((4,), 15.0).numpy().tobytes()) + 2000
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [cut, flip_a_bit, lambda _: b"", lambda _: b"no checkpoint"])
+def test_a_damaged_one_is_passed_over_with_a_warning(folder, damage):
+    newest = checkpoint_path(folder, 15)
+    newest.write_bytes(damage(newest.read_bytes()))
+    step, warnings = read(folder)
+    assert step == 10
+    (warning,) = warnings
+    assert str(newest) in warning
+    assert "damaged" in warning
+    assert "\n" not in warning
+    # It is out of the way of what comes next.
+    assert read(folder) == (10, [])
+    remove_old_checkpoints(folder, 2)
+    assert list_checkpoints(folder) == [checkpoint_path(folder, 10), checkpoint_path(folder, 5)]
+
+
+def test_all_damaged(folder):
+    for path in list_checkpoints(folder):
+        path.write_bytes(b"")
+    with pytest.raises(ArgumentError, match="no checkpoint that is whole"):
+        read(folder)
+
+
+def test_the_oldest_are_removed(folder):
+    remove_old_checkpoints(folder, 2)
+    assert list_checkpoints(folder) == [checkpoint_path(folder, 15), checkpoint_path(folder, 10)]
+
+
+def test_a_full_disk_leaves_what_there_was(folder, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = sorted(folder.iterdir())
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(
+        ArgumentError, match=r"step-00000020\.ckpt: cannot be written: No space left on device"
+    ):
+        AtomicCheckpointIO().save_checkpoint({"global_step": 20}, checkpoint_path(folder, 20))
+    assert sorted(folder.iterdir()) == before
+
+
+def test_half_a_file_is_never_seen(tmp_path):
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+
+    def write_half() -> None:
+        with write_atomically(target) as file:
+            file.write(b"ne")
+            file.flush()
+            assert target.read_bytes() == b"old"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]

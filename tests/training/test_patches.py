@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dvmsr import ArgumentError
+from dvmsr.images import imresize
+from dvmsr.training import RunSettings, TeacherSettings, TrainingConfig
+from dvmsr.training.patches import Batch, PatchBatches, StepLoader, check_split
+from dvmsr.training.photographs import Photograph
+from dvmsr.training.symmetries import (
+    SYMMETRIES,
+    apply_symmetry,
+    apply_symmetry_to_tensor,
+    undo_symmetry,
+    undo_symmetry_of_tensor,
+)
+
+
+@pytest.fixture
+def config() -> TrainingConfig:
+    config = TrainingConfig(
+        teacher=TeacherSettings(weights=("teacher",), teacher_only=2), run=RunSettings(steps=9, batch=4)
+    )
+    return replace(config, data=replace(config.data, patch=5))
+
+
+@pytest.fixture
+def decoded() -> list[Photograph]:
+    """Photographs of noise, with a teacher that knows the ground truth's negative."""
+    rng = np.random.default_rng(0)
+    result = []
+    for height, width in ((10, 7), (6, 12)):
+        high = rng.integers(0, 256, (4 * height, 4 * width, 3), np.uint8)
+        low = imresize(high, 1 / 4)
+        result.append(Photograph(f"{height}", low, high, (1 - high / 255).astype(np.float16)))
+    return result
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_batch_is_a_function_of_seed_and_step(decoded, config):
+    batches = PatchBatches(decoded, config, 0, 1)
+    assert equal(batches[3], PatchBatches(decoded, config, 0, 1)[3])
+    assert not equal(batches[3], batches[4])
+    other = replace(config, run=replace(config.run, seed=1))
+    assert not equal(batches[3], PatchBatches(decoded, other, 0, 1)[3])
+
+
+def test_shapes_and_types(decoded, config):
+    batch = PatchBatches(decoded, config, 0, 1)[0]
+    assert [tuple(x.shape) for x in batch] == [(4, 3, 5, 5), (4, 3, 20, 20), (4, 3, 20, 20), (2, 3, 5, 5)]
+    assert [x.dtype for x in batch] == [torch.uint8, torch.uint8, torch.float16, torch.uint8]
+
+
+def test_the_parts_of_processes_make_the_whole(decoded, config):
+    whole = PatchBatches(decoded, config, 0, 1)[7]
+    parts = [PatchBatches(decoded, config, rank, 2)[7] for rank in range(2)]
+    assert equal(whole, Batch(*(torch.cat(some) for some in zip(*parts, strict=True))))
+
+
+def test_batches_that_do_not_split(config):
+    check_split(config, 2)
+    with pytest.raises(ArgumentError, match=r"run\.batch is 4, but must be a multiple of the 3 processes"):
+        check_split(config, 3)
+    with pytest.raises(ArgumentError, match=r"teacher\.teacher_only is 2"):
+        check_split(config, 4)
+
+
+def test_all_that_belongs_together_is_cut_from_one_place(decoded, config):
+    """Over some steps, so that all symmetries have come."""
+    batches = PatchBatches(decoded, config, 0, 1)
+    for step in range(6):
+        low, high, teacher, _ = batches[step]
+        torch.testing.assert_close(teacher.float(), 1 - high / 255, atol=1e-3, rtol=0)
+        for one_low, one_high in zip(low.numpy(), high.numpy(), strict=True):
+            made = imresize(one_high.transpose(1, 2, 0), 1 / 4)
+            expected = one_low.transpose(1, 2, 0).astype(int)
+            # Away from the border, of which the photograph knew more than the patch. Of a turned one, the
+            # two passes of the resizing come in the other order, and so do their roundings.
+            np.testing.assert_allclose(made[2:-2, 2:-2], expected[2:-2, 2:-2], rtol=0, atol=1)
+
+
+def test_a_patch_as_large_as_the_photograph(decoded, config):
+    tight = replace(config, data=replace(config.data, patch=6))
+    PatchBatches(decoded, tight, 0, 1)[0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loader_goes_on_from_a_step(decoded, config, workers):
+    batches = PatchBatches(decoded, config, 0, 1)
+    loader = StepLoader(batches, 4, 9, workers)
+    assert len(loader) == 9
+    found = list(loader)
+    assert len(found) == 5
+    for step, batch in enumerate(found, start=4):
+        assert equal(batch, batches[step])
+
+
+@pytest.mark.parametrize("symmetry", range(SYMMETRIES))
+def test_symmetries_of_arrays_and_tensors_agree(symmetry):
+    image = np.random.default_rng(0).random((3, 5, 3))
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None]
+    turned = apply_symmetry(image, symmetry)
+    tensor_turned = apply_symmetry_to_tensor(tensor, symmetry)
+    np.testing.assert_array_equal(turned, tensor_turned[0].permute(1, 2, 0))
+    np.testing.assert_array_equal(undo_symmetry(turned, symmetry), image)
+    assert torch.equal(undo_symmetry_of_tensor(tensor_turned, symmetry), tensor)
+    if symmetry:
+        assert turned.shape != image.shape or not np.array_equal(turned, image)
