@@ -130,6 +130,14 @@ def carry_out(name: str, common: Table, options: argparse.Namespace) -> dict[str
     return {
         "experiment": name,
         "question": experiment.question,
+        "command": " ".join(
+            [
+                f"python benchmarks/experiments.py {name} --hr PHOTOGRAPHS --validate SET ...",
+                *(["--teacher TEACHER ..."] if options.teacher else []),
+                f"--steps {options.steps}",
+                *(f"--set {setting}" for setting in options.set),
+            ]
+        ),
         "steps": config.run.steps,
         "batch": config.run.batch,
         "patch": config.data.patch,
@@ -161,7 +169,7 @@ def table(report: dict[str, Any]) -> str:
         own = [row for row in rows if row["variant"] == variant]
         cells = [spread([row["psnr_y"][name] for row in own]) for name in sets]
         lines.append(f"| {variant} | {own[0]['parameters']:,} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", f"Made by `python benchmarks/experiments.py {report['experiment']}`.", ""])
+    return "\n".join([*lines, "", f"Made by `{report['command']}`.", ""])
 
 
 def spread(values: Sequence[float]) -> str:

@@ -1,13 +1,13 @@
-"""The scores that the authors' checkpoints are known to reach, through the whole path a user takes.
+"""The scores that weights are known to reach, through the whole path a user takes."""
 
-The table is an independent implementation's, on the same images.
-"""
+import re
 
 import pytest
 
 from dvmsr import Upscaler
 from dvmsr.evaluation.benchmark import score_set
 from dvmsr.evaluation.datasets import open_set
+from dvmsr.weights import shipped_weights
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,19 @@ from dvmsr.evaluation.datasets import open_set
     ],
 )
 def test_author_checkpoints_score_as_known(shared, checkpoint, dataset, psnr, ssim):
+    """The table is an independent implementation's, on the same images."""
     upscaler = Upscaler(shared(f"weights/dvmsr-x4-author-{checkpoint}.safetensors"))
     score = score_set(upscaler, open_set(shared(f"benchmarks/{dataset}/x4")))
     assert score.psnr_y == pytest.approx(psnr, abs=0.005)
     assert score.ssim_y == pytest.approx(ssim, abs=0.0003)
+
+
+@pytest.mark.parametrize(("dataset", "least"), [("Set5", 31.3), ("Set14", 28.0), ("BSD100", 27.15)])
+def test_shipped_weights_score_as_their_card_says(shared, dataset, least):
+    card = shipped_weights().with_suffix(".md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| {dataset} \| ([\d.]+) \| ([\d.]+) \|", card, re.MULTILINE)
+    assert row is not None, f"the card has no scores of {dataset}"
+    score = score_set(Upscaler(), open_set(shared(f"benchmarks/{dataset}/x4")))
+    assert score.psnr_y >= least
+    assert score.psnr_y == pytest.approx(float(row[1]), abs=0.005)
+    assert score.ssim_y == pytest.approx(float(row[2]), abs=0.0003)
