@@ -133,8 +133,10 @@ def carry_out(name: str, common: Table, options: argparse.Namespace) -> dict[str
         "command": " ".join(
             [
                 f"python benchmarks/experiments.py {name} --hr PHOTOGRAPHS --validate SET ...",
-                *(["--teacher TEACHER ..."] if options.teacher else []),
+                *(f"--teacher {path.name}" for path in options.teacher),
+                f"--recipe {options.recipe.name}",
                 f"--steps {options.steps}",
+                f"--seeds {' '.join(map(str, options.seeds))}",
                 *(f"--set {setting}" for setting in options.set),
             ]
         ),

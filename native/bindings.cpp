@@ -135,6 +135,7 @@ void run_stream(dvmsr::Stream& stream, const Pixels& input, const WritablePixels
 NB_MODULE(_native, m) {
   m.doc() = "The native core of dvmsr. Use dvmsr.kernels and dvmsr.engine instead.";
   m.attr("SCAN_CHUNK") = dvmsr::kScanChunk;
+  m.attr("MAX_STATES") = dvmsr::kMaxStates;
   m.def("instruction_set", [] { return dvmsr::kernels().name; });
   m.def("selective_scan_forward", selective_scan_forward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a,
         "z"_a, "delta_bias"_a, "y"_a, "last_state"_a, "checkpoints"_a, "threads"_a);

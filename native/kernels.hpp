@@ -5,6 +5,9 @@
 
 namespace dvmsr {
 
+// The most states of a channel that the scans have room for: dvmsr.config.MAX_STATE_SIZE.
+inline constexpr int kMaxStates = 256;
+
 // Tokens between two states that the forward scan keeps for the backward scan.
 inline constexpr int kScanChunk = 32;
 
@@ -25,7 +28,7 @@ struct ScanInputs {
 struct ScanOutputs {
   float* y;            // (batch, length, channels)
   float* last_state;   // (batch, channels, states)
-  float* checkpoints;  // (batch, chunks, states, channels): the state before each chunk; or null
+  float* checkpoints;  // (batch, chunks, states, channels): the state before each chunk
 };
 
 struct ScanGradients {

@@ -1,9 +1,7 @@
 #include "network.hpp"
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
 namespace dvmsr {
 
@@ -43,12 +41,8 @@ Network::Network(const Config& c, const Parameters& parameters)
 }
 
 float* Network::allocate(std::ptrdiff_t count) {
-  const auto bytes = static_cast<std::size_t>(round_up(count * static_cast<std::ptrdiff_t>(sizeof(float)), 64));
-  auto* memory = static_cast<float*>(std::aligned_alloc(64, bytes));
-  if (!memory) throw std::bad_alloc();
-  memory_.emplace_back(memory, std::free);
-  std::memset(memory, 0, bytes);
-  return memory;
+  memory_.push_back(aligned_zeros(count));
+  return memory_.back().get();
 }
 
 const float* Network::padded(const float* values, std::ptrdiff_t count, std::ptrdiff_t padded_count) {

@@ -4,11 +4,11 @@
 
 #include <array>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "kernels.hpp"
+#include "memory.hpp"
 
 namespace dvmsr {
 
@@ -59,11 +59,7 @@ class Network {
   Matrix conv(const Parameters& parameters, const std::string& name, int inputs, int outputs);
   Matrix linear(const float* weights, int inputs, int outputs);
 
-  std::vector<std::unique_ptr<float[], void (*)(void*)>> memory_;
+  std::vector<Memory> memory_;
 };
-
-constexpr std::ptrdiff_t round_up(std::ptrdiff_t value, std::ptrdiff_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 }  // namespace dvmsr

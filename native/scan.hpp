@@ -6,14 +6,12 @@
 // The vector runs over channels, so that B and C are broadcasts and the states stay in registers.
 #pragma once
 
+#include "kernels.hpp"
 #include "simd.hpp"
 
 namespace dvmsr::DVMSR_ISA {
 
-inline constexpr int kMaxStates = 256;
-
-// One group of kLanes channels over `tokens` tokens. `emit(t, state, y)` gets every token's states
-// and its y. `States` is the number of states where it is known at compile time, else 0.
+// One group of kLanes channels over `tokens` tokens. `emit(t, y)` gets every token's y. `States` is the number of states where it is known at compile time, else 0.
 //
 //   u, delta   (tokens, stride) at the group's first channel; delta is already positive
 //   B, C       (tokens, bc_stride) at the first state
@@ -42,7 +40,7 @@ DVMSR_ALWAYS_INLINE void scan_group(int tokens, int states, const float* u, cons
       state[n] = fma(decay, state[n], dtu * Bt[n]);
       y[n & 1] = fma(state[n], broadcast(Ct[n]), y[n & 1]);
     }
-    emit(t, state, y[0] + y[1]);
+    emit(t, y[0] + y[1]);
   }
 #pragma GCC unroll 16
   for (int n = 0; n < count; ++n) store(h + n * h_stride, state[n]);

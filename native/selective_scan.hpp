@@ -84,10 +84,9 @@ void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t s
   for (std::ptrdiff_t chunk = 0; chunk < chunks; ++chunk) {
     const auto start = chunk * kScanChunk;
     const int tokens = static_cast<int>(in.length - start < kScanChunk ? in.length - start : kScanChunk);
-    if (out.checkpoints)
-      for (std::ptrdiff_t n = 0; n < N; ++n)
-        store_partial(out.checkpoints + ((sequence * chunks + chunk) * N + n) * in.channels + part.channel,
-                      h[n], part.width);
+    for (std::ptrdiff_t n = 0; n < N; ++n)
+      store_partial(out.checkpoints + ((sequence * chunks + chunk) * N + n) * in.channels + part.channel, h[n],
+                    part.width);
     for (int t = 0; t < tokens; ++t) {
       part.prefetch(start + t + kScanChunk);
       u[t] = part.u(start + t);
@@ -95,7 +94,7 @@ void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t s
     }
     scan_group<States>(tokens, static_cast<int>(N), floats(u), floats(delta), kLanes, part.B(start),
                        part.C(start), N, floats(a_log2), kLanes, part.D, floats(h), kLanes,
-                       [&](int t, const Vec*, Vec y) {
+                       [&](int t, Vec y) {
                          store_partial(out.y + part.at(start + t), y * silu(part.z(start + t)), part.width);
                        });
   }

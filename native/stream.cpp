@@ -1,10 +1,7 @@
 #include "stream.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <limits>
-#include <new>
 #include <type_traits>
 
 #include "denormals.hpp"
@@ -13,16 +10,6 @@
 namespace dvmsr {
 
 namespace {
-
-using Memory = std::unique_ptr<float[], void (*)(void*)>;
-
-Memory aligned_zeros(std::ptrdiff_t count) {
-  const auto bytes = static_cast<std::size_t>(round_up(count * static_cast<std::ptrdiff_t>(sizeof(float)), 64));
-  Memory memory(static_cast<float*>(std::aligned_alloc(64, bytes)), std::free);
-  if (!memory) throw std::bad_alloc();
-  std::memset(memory.get(), 0, bytes);
-  return memory;
-}
 
 // Pixels that the last convolution makes before they are turned into the caller's type.
 constexpr std::ptrdiff_t kWriteChunk = 64;

@@ -13,7 +13,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -34,7 +33,7 @@ class Ring {
 
  private:
   std::ptrdiff_t width_, stride_, capacity_;
-  std::unique_ptr<float[], void (*)(void*)> data_;
+  Memory data_;
 };
 
 class Stream {
@@ -85,7 +84,7 @@ class Stream {
   std::ptrdiff_t workspace_floats_ = 0;
   std::vector<Ring> rings_;
   std::vector<Stage> stages_;
-  std::vector<std::unique_ptr<float[], void (*)(void*)>> memory_;
+  std::vector<Memory> memory_;
   const float* zero_row_ = nullptr;
 
   std::ptrdiff_t received_ = 0;  // rows of input so far

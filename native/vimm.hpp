@@ -49,7 +49,7 @@ void gated_scan(const Vimm& m, const float* u, const float* delta, const float* 
   for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes)
     scan_group<States>(tokens, m.states, u + d, delta + d, m.inner_stride, B, B + m.states, m.projected_stride,
                        m.a_log2 + d, m.inner_stride, load(m.D + d), state + d, m.inner_stride,
-                       [&](int t, const Vec*, Vec out) {
+                       [&](int t, Vec out) {
                          store(y + t * m.inner_stride + d, out * silu(load(z + t * z_stride + d)));
                        });
 }

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 # order of native/bindings.cpp, inputs first, and write the outputs in place.
 
 SCAN_CHUNK: int
+MAX_STATES: int
 
 def instruction_set() -> str: ...
 def selective_scan_forward(*arrays: Any, threads: int) -> None: ...

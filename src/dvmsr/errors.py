@@ -52,4 +52,4 @@ class MissingExtraError(DvmsrError, ImportError):
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}: run pip install 'dvmsr[{extra}]'")
+        super().__init__(f"{purpose} needs {package}: run pip install '.[{extra}]' in dvmsr's source folder")

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+import dvmsr._native as _native
+from dvmsr.config import MAX_STATE_SIZE
 from dvmsr.kernels import cpu, reference, selective_scan
 
 NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
@@ -140,6 +142,10 @@ def test_gate_that_is_part_of_wider_tokens_is_read_in_place() -> None:
     expected, _ = cpu.selective_scan(**inputs)
     got, _ = cpu.selective_scan(**inputs | {"z": wide[..., 24:]})
     assert torch.equal(got, expected)
+
+
+def test_the_native_room_for_states_is_what_a_configuration_may_ask_for() -> None:
+    assert _native.MAX_STATES == MAX_STATE_SIZE
 
 
 def test_is_a_proper_operator() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from dvmsr.atomic import write_atomically
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import ArgumentError, WeightsError
 from dvmsr.weights.author_names import author_name, is_author_file, our_name
@@ -103,17 +103,8 @@ def save_weights(
         arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in parameters.items()}
     if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
         raise ArgumentError(f"{broken[0]} holds values that are not finite numbers in float16")
-    target = Path(path)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(save(arrays, metadata))
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with write_atomically(Path(path)) as file:
+        file.write(save(arrays, metadata))
 
 
 def _listed(phrases: list[str], most: int = 4) -> str:

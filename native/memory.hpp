@@ -1,0 +1,29 @@
+// Memory for vectors.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+namespace dvmsr {
+
+constexpr std::ptrdiff_t round_up(std::ptrdiff_t value, std::ptrdiff_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+using Memory = std::unique_ptr<float[], void (*)(void*)>;
+
+// `count` floats of 0, on a boundary that fits every vector.
+inline Memory aligned_zeros(std::ptrdiff_t count) {
+  constexpr std::size_t kAlignment = 64;
+  const auto bytes = static_cast<std::size_t>(
+      round_up(count * static_cast<std::ptrdiff_t>(sizeof(float)), static_cast<std::ptrdiff_t>(kAlignment)));
+  Memory memory(static_cast<float*>(std::aligned_alloc(kAlignment, bytes)), std::free);
+  if (!memory) throw std::bad_alloc();
+  std::memset(memory.get(), 0, bytes);
+  return memory;
+}
+
+}  // namespace dvmsr
