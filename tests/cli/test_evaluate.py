@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -62,3 +66,33 @@ def test_json_target_is_checked_before_the_work(dvmsr, benchmark_set, tmp_path):
     code, _, err = dvmsr("evaluate", benchmark_set, *missing, "--json", tmp_path / "none" / "scores.json")
     assert code == 2
     assert "scores.json: cannot be written" in err
+
+
+def test_sizes_of_all_sets_are_checked_before_the_work(dvmsr, network, benchmark_set, tmp_path, monkeypatch):
+    monkeypatch.setattr("dvmsr.inference.upscaler.Upscaler.upscale", lambda *_: pytest.fail("work began"))
+    other = tmp_path / "Other"
+    for kind in ("HR", "LR"):
+        (other / kind).mkdir(parents=True)
+        (other / kind / "one.png").write_bytes((benchmark_set / "HR" / "one.png").read_bytes())
+    code, out, err = dvmsr("evaluate", benchmark_set, other, *network)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"dvmsr: error: [^\n]+one\.png: 48x64 pixels, but scale 4 of [^\n]+\n", err)
+
+
+def test_images_are_counted_on_a_terminal(network, benchmark_set):
+    terminal, child = pty.openpty()
+    program = "from dvmsr.cli import main; main()"
+    command = [sys.executable, "-c", program, "evaluate", str(benchmark_set), *network, "--json", "-"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=child)
+    os.close(child)
+    shown = b""
+    # Reading from a terminal whose other end is closed is an error on Linux.
+    try:
+        while part := os.read(terminal, 4096):
+            shown += part
+    except OSError:
+        pass
+    os.close(terminal)
+    assert json.loads(process.communicate(timeout=30)[0])["datasets"]["Noise"]["images"] == 2
+    assert process.returncode == 0
+    assert b"[1/1] Noise: 2 of 2 images" in shown

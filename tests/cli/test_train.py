@@ -79,6 +79,40 @@ def test_train_distill_and_finetune(dvmsr, photographs, tmp_path):
     assert err.endswith("cannot go on with another configuration: run.batch is 4, was 2\n")
 
 
+def test_finetune_begins_with_the_weights_of_the_recipe(dvmsr, photographs, network, tmp_path):
+    """Or of --set; without any, with the shipped ones."""
+    run, recipe = tmp_path / "run", tmp_path / "recipe.toml"
+    recipe.write_text(f"[run]\ninitial_weights = '{network[1]}'\n")
+    code, _, err = dvmsr("finetune", photographs, "--output", run, "--recipe", recipe, *QUICK)
+    assert code == 0, err
+    config = (run / "config.toml").read_text()
+    assert f'initial_weights = "{network[1]}"' in config
+    assert "channels = 16" in config
+    code, _, err = dvmsr("finetune", "--output", run, "--resume", *network)
+    assert (code, err) == (
+        2,
+        "dvmsr: error: --resume goes on with the run's own weights: leave out --weights\n",
+    )
+    missing = f"--set=run.initial_weights={tmp_path / 'none'}"
+    code, _, err = dvmsr("finetune", photographs, "--output", tmp_path / "other", missing)
+    assert code == 2
+    assert f"{tmp_path / 'none'}: cannot read weights" in err
+
+
+def test_a_run_of_relative_paths_is_resumed_from_elsewhere(dvmsr, photographs, tmp_path, monkeypatch):
+    (tmp_path / "recipe.toml").write_text(f"[data]\nhr = ['{photographs.name}']\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, _, err = dvmsr(
+        "train", "--output", "run", "--recipe", "recipe.toml", "--set=machine.cache=kept", *QUICK, *SMALL
+    )
+    assert code == 0, err
+    assert f'cache = "{tmp_path / "kept"}"' in (tmp_path / "run" / "config.toml").read_text()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = dvmsr("train", "--output", tmp_path / "run", "--resume")
+    assert (code, err) == (0, "")
+
+
 def bad_commands(photographs, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "recipe.toml").write_text("[run]\nstepz = 3\n")
@@ -150,4 +184,7 @@ def test_missing_extra_gets_one_line(dvmsr, photographs, monkeypatch, tmp_path):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     code, _, err = dvmsr("train", photographs, "--output", tmp_path / "run")
-    assert (code, err) == (2, "dvmsr: error: Training needs lightning: run pip install 'dvmsr[train]'\n")
+    assert (code, err) == (
+        2,
+        "dvmsr: error: Training needs lightning: run pip install '.[train]' in dvmsr's source folder\n",
+    )

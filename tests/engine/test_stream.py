@@ -171,10 +171,20 @@ def test_floating_point_flags_are_restored(engine):
 
 
 def test_denormals_are_flushed_in_every_thread_or_none(make_weights):
-    weights = make_weights(CONFIG)
-    weights.parameters["deep.bias"][:] = 1e-41
-    engine, image = Engine(weights), noise(12, 6, np.float32)
-    assert np.array_equal(whole(engine, image, threads=1), whole(engine, image, threads=4))
+    """A bias that is denormal is all that the last layer gets, and it makes it large."""
+
+    def enlarged(bias, threads):
+        weights = make_weights(CONFIG)
+        for array in weights.parameters.values():
+            array.fill(0)
+        weights.parameters["deep.bias"].fill(bias)
+        weights.parameters["reconstruct.weight"].fill(1e38)
+        return whole(Engine(weights), noise(40, 64, np.float32), threads)
+
+    want = enlarged(1e-41, threads=1)
+    assert np.array_equal(enlarged(1e-41, threads=4), want)
+    # What the test stands on: a bias that is not flushed reaches the output.
+    assert np.abs(enlarged(2e-38, threads=4) - want).min() > 10
 
 
 def test_other_threads_go_on_during_a_call(engine):
@@ -249,6 +259,36 @@ def test_memory_does_not_grow_with_the_height(weights_file, tmp_path):
     """
     low, high = (int(run_alone(program, weights_file, tmp_path, height)) for height in (1024, 4096))
     assert high <= 1.1 * low
+
+
+def test_memory_that_does_not_suffice_is_one_line(engine, monkeypatch):
+    with pytest.raises(
+        ArgumentError, match=r"^not enough memory for an image 1000000000000 pixels wide; [^\n]+$"
+    ):
+        engine.stream(10**12, np.uint8, 1)
+
+    stream = engine.stream(5, np.uint8, 1)
+    monkeypatch.setattr(stream, "_native", OutOfMemory())
+    with pytest.raises(ArgumentError, match=r"^not enough memory for an image 5 pixels wide; [^\n]+$"):
+        stream.push(noise(2, 5))
+    with pytest.raises(ArgumentError, match="the image has ended"):
+        stream.push(noise(2, 5))
+
+    stream = engine.stream(5, np.uint8, 1)
+    monkeypatch.setattr(stream, "_native", OutOfMemory(finished=10**14))
+    with pytest.raises(ArgumentError, match=r"^not enough memory for 15x300000000000000 pixels of output"):
+        stream.push(noise(2, 5))
+
+
+class OutOfMemory:
+    def __init__(self, finished=1):
+        self.finished = finished
+
+    def rows_after(self, _rows, _last):
+        return self.finished
+
+    def run(self, _rows, _output, _last):
+        raise MemoryError("std::bad_alloc")
 
 
 class TestBadArguments:

@@ -6,7 +6,7 @@ import pytest
 import pyvips
 
 from dvmsr.errors import DatasetError
-from dvmsr.evaluation.benchmark import ImageScore, SetScore, make_report, score_set
+from dvmsr.evaluation.benchmark import ImageScore, SetScore, check_sets, make_report, score_set
 from dvmsr.evaluation.datasets import open_set
 from dvmsr.evaluation.metrics import psnr_rgb, psnr_y, ssim_y
 
@@ -80,6 +80,12 @@ def test_sizes_that_do_not_fit_the_scale(benchmark_folder, height, width):
         DatasetError, match=rf"HR/a\.png: {width}x{height} pixels, but scale 2 of 12x10 in LR is 24x20"
     ):
         score_set(NearestNeighbour(), open_set(benchmark_folder))
+    with pytest.raises(DatasetError, match=rf"HR/a\.png: {width}x{height} pixels, but scale 2"):
+        check_sets([open_set(benchmark_folder)], scale=2)
+
+
+def test_sets_that_fit(benchmark_folder):
+    check_sets([open_set(benchmark_folder)], scale=2)
 
 
 def test_too_small_to_score(benchmark_folder):
@@ -93,6 +99,8 @@ def test_16_bit_images(benchmark_folder):
     write(benchmark_folder / "LR" / "b.png", random_image(9, 8).astype(np.uint16) * 257)
     with pytest.raises(DatasetError, match=r"LR/b\.png: .* 8 bit images, this one is uint16"):
         score_set(NearestNeighbour(), open_set(benchmark_folder))
+    with pytest.raises(DatasetError, match=r"LR/b\.png: .* this one is uint16"):
+        check_sets([open_set(benchmark_folder)], scale=2)
 
 
 def test_report_is_json():

@@ -9,7 +9,8 @@ import pytest
 import pyvips
 
 from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
-from dvmsr.images import imresize, open_image, read_image, write_image
+from dvmsr.images import WRITABLE_SUFFIXES, imresize, open_image, read_image, write_image
+from dvmsr.images.encoding import FORMATS
 
 SCALE = 4
 SUFFIXES = ["png", "jpg", "jpeg", "tif", "tiff", "webp", "avif"]
@@ -185,6 +186,33 @@ def test_existing_target(source, out):
     write_image(target, enlarged(source), source=source, scale=SCALE, overwrite=True)
     assert read_image(target).shape == (12 * SCALE, 10 * SCALE, 3)
     assert list(out.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_target_that_appears_during_the_work(source, out, monkeypatch, hard_links):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    if not hard_links:
+        monkeypatch.setattr("dvmsr.images.writing.os.link", refuse)
+    target = out / "high.png"
+
+    def blocks():
+        target.write_bytes(b"precious")
+        yield from enlarged(source)
+
+    with pytest.raises(ImageWriteError, match=r"high\.png: exists already"):
+        write_image(target, blocks(), source=source, scale=SCALE)
+    assert target.read_bytes() == b"precious"
+    assert list(out.iterdir()) == [target]
+    write_image(target, blocks(), source=source, scale=SCALE, overwrite=True)
+    assert read_image(target).shape == (12 * SCALE, 10 * SCALE, 3)
+    write_image(out / "new.png", blocks(), source=source, scale=SCALE)
+    assert sorted(out.iterdir()) == [target, out / "new.png"]
+
+
+def test_suffixes_are_those_of_the_formats():
+    assert tuple(FORMATS) == WRITABLE_SUFFIXES
 
 
 @pytest.mark.parametrize("link", ["itself", "symbolic", "hard"])

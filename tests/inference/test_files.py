@@ -84,6 +84,17 @@ def test_nothing_is_created_for_a_bad_source(tmp_path, upscaler):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "width", "cause"),
+    [("high.bmp", 14, "expected a name that ends in"), ("high.webp", 4097, "holds up")],
+)
+def test_no_folder_is_created_for_a_target_that_cannot_be(tmp_path, upscaler, name, width, cause):
+    write_noise(tmp_path / "low.png", height=1, width=width)
+    with pytest.raises(ImageWriteError, match=cause):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "new" / "folder" / name)
+    assert list(tmp_path.iterdir()) == [tmp_path / "low.png"]
+
+
 def plan(*inputs, output=None, suffix=None):
     tasks = plan_files(inputs, output, scale=4, suffix=suffix)
     return {task.source.name: task.target for task in tasks}

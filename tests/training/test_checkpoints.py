@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from dvmsr import ArgumentError
-from dvmsr.training.atomic import write_atomically
+from dvmsr.atomic import write_atomically
 from dvmsr.training.checkpoints import (
     AtomicCheckpointIO,
     checkpoint_path,
     list_checkpoints,
     newest_checkpoint,
     remove_old_checkpoints,
+    remove_unfinished_checkpoints,
 )
 
 
@@ -27,7 +28,7 @@ def folder(tmp_path):
 
 def read(folder):
     warnings: list[str] = []
-    path, content = newest_checkpoint(folder, warnings.append)
+    path, content = newest_checkpoint(folder, warnings.append, set_aside=True)
     assert path == checkpoint_path(folder, content["global_step"])
     return content["global_step"], warnings
 
@@ -60,6 +61,51 @@ def test_a_damaged_one_is_passed_over_with_a_warning(folder, damage):
     assert read(folder) == (10, [])
     remove_old_checkpoints(folder, 2)
     assert list_checkpoints(folder) == [checkpoint_path(folder, 10), checkpoint_path(folder, 5)]
+
+
+@pytest.mark.parametrize(
+    ("error", "seen", "message"),
+    [
+        (MemoryError("too large"), MemoryError, "too large"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), RuntimeError, "allocate memory"),
+        (
+            OSError(errno.EIO, "Input/output error"),
+            ArgumentError,
+            r"step-00000015\.ckpt: cannot be read: Input/output error$",
+        ),
+    ],
+)
+def test_what_is_no_damage_leaves_the_checkpoint(folder, monkeypatch, error, seen, message):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    before = sorted(folder.iterdir())
+    monkeypatch.setattr("torch.load", fail)
+    with pytest.raises(seen, match=message):
+        read(folder)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_to_look_only_renames_nothing(folder):
+    newest = checkpoint_path(folder, 15)
+    newest.write_bytes(b"")
+    before = sorted(folder.iterdir())
+    path, _ = newest_checkpoint(folder, lambda _: None, set_aside=False)
+    assert path == checkpoint_path(folder, 10)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_one_that_another_process_took_away_is_passed_over(folder, monkeypatch):
+    names = [checkpoint_path(folder, 20), *list_checkpoints(folder)]
+    monkeypatch.setattr("dvmsr.training.checkpoints.list_checkpoints", lambda _: names)
+    assert read(folder) == (15, [])
+
+
+def test_unfinished_ones_are_removed(folder):
+    before = sorted(folder.iterdir())
+    (folder / ".step-00000020.ckpt.x7").write_bytes(b"half")
+    remove_unfinished_checkpoints(folder)
+    assert sorted(folder.iterdir()) == before
 
 
 def test_all_damaged(folder):

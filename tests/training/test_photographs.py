@@ -76,6 +76,26 @@ def test_pairs_that_do_not_fit(photographs, tmp_path):
         load(data)
 
 
+@pytest.mark.parametrize("twice", ["hr", "lr"])
+def test_two_images_of_one_name_are_no_pair(tmp_path, twice):
+    for folder in ("hr", "lr"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").touch()
+    (tmp_path / twice / "a.jpg").touch()
+    data = DataSettings(hr=(str(tmp_path / "hr"),), lr=(str(tmp_path / "lr"),))
+    with pytest.raises(DatasetError, match=rf"{twice}: two images named a: a\.jpg, a\.png"):
+        find_photographs(data)
+    # Without pairs, both are photographs.
+    assert len(find_photographs(DataSettings(hr=(str(tmp_path / twice),)))) == 2
+
+
+def test_a_folder_named_like_an_image_is_none(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").mkdir()
+    (found,) = find_photographs(DataSettings(hr=(str(tmp_path),)))
+    assert found.high.name == "a.png"
+
+
 def test_augmentation_adds_smaller_sizes(photographs):
     data = DataSettings(hr=(str(photographs),), patch=10, scale_augmentation=(0.75, 0.5))
     loaded, _ = load(data)
@@ -103,6 +123,23 @@ def test_beyond_the_memory_photographs_lie_on_the_disk(photographs, tmp_path):
         np.testing.assert_array_equal(one.low, other.low)
 
 
+def test_a_file_changed_far_behind_its_start_gives_its_new_pixels(tmp_path):
+    (tmp_path / "hr").mkdir()
+    file = tmp_path / "hr" / "a.tif"
+    data = DataSettings(hr=(str(tmp_path / "hr"),), patch=8)
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    fingerprints, starts = [], []
+    for value in (0, 255):
+        pixels[150:] = value
+        Image.fromarray(pixels).save(file)
+        fingerprints.append(fingerprint_files(find_photographs(data)))
+        starts.append((file.stat().st_size, file.read_bytes()[: 1 << 16]))
+        (photograph,), _ = load(data, memory=0, cache=tmp_path / "cache")
+        np.testing.assert_array_equal(open_pixels(photograph.high), pixels)
+    assert starts[0] == starts[1]
+    assert fingerprints[0] != fingerprints[1]
+
+
 def test_cache_that_cannot_be_written(photographs, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ArgumentError, match="cannot be written"):
@@ -125,9 +162,10 @@ def test_damaged_images_are_named_and_left_out(photographs, tmp_path):
     (tmp_path / "2.png").write_bytes(b"no image")
     loaded, reports = load(DataSettings(hr=(str(tmp_path),), patch=8))
     assert [Path(photograph.name).name for photograph in loaded] == ["0.png"]
-    (report,) = reports
-    assert report.startswith("2 of 3 images left out: ")
-    assert str(broken) in report
+    first, second, summary = reports
+    assert str(broken) in first
+    assert str(tmp_path / "2.png") in second
+    assert summary == "2 of 3 images left out"
     (tmp_path / "0.png").write_bytes(b"no image either")
     with pytest.raises(DatasetError, match="none of the 3 images can be read"):
         load(DataSettings(hr=(str(tmp_path),), patch=8))

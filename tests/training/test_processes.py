@@ -48,6 +48,7 @@ def test_killed_and_resumed_the_weights_are_the_same_bits(make_display, small_co
     (tmp_path / "killed" / "checkpoints" / ".step-00000025.ckpt.x7").write_bytes(b"half")
 
     train(config, tmp_path / "killed", resume=True, display=make_display())
+    assert not list((tmp_path / "killed" / "checkpoints").glob(".step-*"))
     train(config, tmp_path / "whole", display=make_display())
     one, other = final_state(tmp_path / "killed"), final_state(tmp_path / "whole")
     for name in ("state_dict", "current_model_state"):

@@ -7,7 +7,7 @@ import pytest
 
 from dvmsr import ArgumentError, NetworkConfig
 from dvmsr.training import DataSettings, MonitorSettings, TrainingConfig, make_config, read_recipe
-from dvmsr.training.recipe import differences, merge, parse_overrides, to_table, to_toml
+from dvmsr.training.recipe import differences, make_paths_absolute, merge, parse_overrides, to_table, to_toml
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
@@ -77,6 +77,30 @@ def test_recipe_that_is_none(tmp_path, text, named):
         path.write_text(text)
     with pytest.raises(ArgumentError, match=named):
         read_recipe(path)
+
+
+def test_paths_are_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = {
+        "data": {"hr": ["a", "/b"], "lr": ["c"], "patch": 9},
+        "teacher": {"weights": ["d"]},
+        "run": {"initial_weights": "e"},
+        "monitor": {"validation": ("f",)},
+        "machine": {"cache": ""},
+    }
+    here = str(tmp_path)
+    assert make_paths_absolute(table) == {
+        "data": {"hr": [f"{here}/a", "/b"], "lr": [f"{here}/c"], "patch": 9},
+        "teacher": {"weights": [f"{here}/d"]},
+        "run": {"initial_weights": f"{here}/e"},
+        "monitor": {"validation": [f"{here}/f"]},
+        "machine": {"cache": ""},
+    }
+    # What is of a wrong type is for make_config to refuse.
+    assert make_paths_absolute({"data": {"hr": [3]}, "run": {"initial_weights": 4}}) == {
+        "data": {"hr": [3]},
+        "run": {"initial_weights": 4},
+    }
 
 
 def test_differences_name_the_keys_that_matter():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from dvmsr import ArgumentError, DatasetError, DvmsrError, Upscaler, WeightsError
-from dvmsr.training import MonitorSettings, TeacherSettings, TrainingConfig, train
+from dvmsr.training import MonitorSettings, RunFolder, TeacherSettings, TrainingConfig, train
 from dvmsr.training.checkpoints import list_checkpoints, read_checkpoint
 from dvmsr.weights import load_weights
 
@@ -148,8 +149,16 @@ def test_a_run_stopped_before_its_first_checkpoint_begins_anew(
     with pytest.raises(RuntimeError, match="killed"):
         train(config, tmp_path / "run", display=make_display(fail))
     assert not list_checkpoints(tmp_path / "run" / "checkpoints")
+    others = "cannot go on with another configuration: the weights in run.initial_weights are others"
+    for name in (str(teacher_weights(1)), ""):
+        other = replace(config, run=replace(config.run, initial_weights=name))
+        with pytest.raises(ArgumentError, match=others):
+            train(other, tmp_path / "run", resume=True, display=make_display())
     train(config, tmp_path / "run", resume=True, display=make_display())
     assert_same_run(tmp_path / "whole", tmp_path / "run")
+    # After the first checkpoint as before it.
+    with pytest.raises(ArgumentError, match=others):
+        train(other, tmp_path / "run", resume=True, display=make_display())
 
 
 def test_a_finished_run_has_nothing_left_to_do(make_display, small_config, tmp_path):
@@ -211,6 +220,29 @@ def test_a_run_is_not_overwritten_nor_mixed_with_another(
     Image.new("RGB", (64, 64)).save(tmp_path / "hr" / "a.png")
     moved = replace(config, data=replace(config.data, hr=(str(tmp_path / "hr"),)))
     assert "the photographs are others" in refused(moved, True)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "null", '{"data": 3}', "{", "\xff"])
+def test_a_record_that_is_none(make_display, small_config, tmp_path, text):
+    config = replace(small_config, run=replace(small_config.run, steps=1))
+    train(config, tmp_path / "run", display=make_display())
+    record = tmp_path / "run" / "record.json"
+    assert json.loads(record.read_text())["initial_weights"] is None
+    record.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ArgumentError, match=r"record\.json: ") as raised:
+        train(config, tmp_path / "run", resume=True, display=make_display())
+    assert "\n" not in str(raised.value)
+
+
+def test_an_export_renames_no_checkpoint(make_display, small_config, tmp_path):
+    config = replace(small_config, run=replace(small_config.run, steps=6))
+    train(config, tmp_path / "run", display=make_display())
+    newest = list_checkpoints(tmp_path / "run" / "checkpoints")[0]
+    newest.write_bytes(b"")
+    reports: list[str] = []
+    assert RunFolder(tmp_path / "run").export(tmp_path / "w.safetensors", reports.append) == 5
+    assert len(reports) == 1
+    assert newest.exists()
 
 
 def test_nothing_to_resume(make_display, small_config, tmp_path):

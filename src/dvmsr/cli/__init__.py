@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib.metadata import version
@@ -27,6 +28,8 @@ _UsageError: Any = typer.BadParameter.__bases__[0]
 _EXIT_ERROR = 2
 _EXIT_INTERRUPTED = 128 + signal.SIGINT
 _EXIT_TERMINATED = 128 + signal.SIGTERM
+# As of a process that the signal ended; Windows has none.
+_EXIT_BROKEN_PIPE = 128 + 13
 
 
 class _Commands(TyperGroup):
@@ -40,9 +43,32 @@ class _Commands(TyperGroup):
                 raise
             typer.echo(f"dvmsr: error: {error}", err=True)
             raise typer.Exit(_EXIT_ERROR) from error
+        except BrokenPipeError as error:
+            # Whoever read has read enough.
+            _give_up_output()
+            raise typer.Exit(_EXIT_BROKEN_PIPE) from error
+        except OSError as error:
+            if ctx.meta.get(DEBUG_KEY):
+                raise
+            _give_up_output()
+            cause = error.strerror or str(error)
+            # Without a name where an open file fails, such as standard output.
+            line = cause if error.filename is None else f"{os.fsdecode(error.filename)}: {cause}"
+            typer.echo(f"dvmsr: error: {line}", err=True)
+            raise typer.Exit(_EXIT_ERROR) from error
         except KeyboardInterrupt as error:
             typer.echo("dvmsr: interrupted", err=True)
             raise typer.Exit(_EXIT_INTERRUPTED) from error
+
+
+def _give_up_output() -> None:
+    """If standard output fails, let nothing be written to it at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 app = typer.Typer(

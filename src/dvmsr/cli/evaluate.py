@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,7 @@ def evaluate(
     from rich.markup import escape
     from rich.table import Table
 
-    from dvmsr.evaluation.benchmark import make_report, score_set
+    from dvmsr.evaluation.benchmark import ImageScore, check_sets, make_report, score_set
     from dvmsr.evaluation.datasets import open_sets
     from dvmsr.inference.upscaler import Upscaler
     from dvmsr.weights import shipped_weights
@@ -42,13 +43,20 @@ def evaluate(
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
     sets = open_sets(folders)
     upscaler = Upscaler(weights, threads=threads)
+    check_sets(sets, upscaler.scale)
     table = Table("Set", "Images", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
     for column in table.columns[1:]:
         column.justify = "right"
     scores = []
     for number, benchmark in enumerate(sets, start=1):
-        with console.status(escape(f"[{number}/{len(sets)}] {benchmark.name}")):
-            score = score_set(upscaler, benchmark)
+        label, total = f"[{number}/{len(sets)}] {benchmark.name}", len(benchmark.pairs)
+        done = itertools.count(1)
+        with console.status(escape(f"{label}: 0 of {total} images")) as status:
+
+            def show(_: ImageScore) -> None:
+                status.update(escape(f"{label}: {next(done)} of {total} images"))  # noqa: B023 - called here
+
+            score = score_set(upscaler, benchmark, on_image=show)
         scores.append(score)
         table.add_row(
             score.name,

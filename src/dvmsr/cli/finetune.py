@@ -31,7 +31,11 @@ def finetune(
     hr: Photographs = None,
     weights: Annotated[
         Path | None,
-        typer.Option("--weights", help="File of weights to begin with. By default the ones shipped."),
+        typer.Option(
+            "--weights",
+            help="File of weights to begin with. By default the recipe's run.initial_weights, else the ones"
+            " shipped.",
+        ),
     ] = None,
     lr: LowFolders = None,
     recipe: Recipe = None,
@@ -45,7 +49,11 @@ def finetune(
     debug: Debug = False,  # noqa: ARG001 - remembered by its callback
 ) -> None:
     """Train on from given weights; the network's shape is theirs."""
+    from dvmsr.training import make_config
     from dvmsr.weights import load_weights, shipped_weights
+
+    if weights is not None and resume:
+        raise ArgumentError("--resume goes on with the run's own weights: leave out --weights")
 
     request = TrainingRequest(
         hr=hr,
@@ -61,7 +69,8 @@ def finetune(
         export=export,
     )
     if not resume and export is None:
-        start = (weights or shipped_weights()).absolute()
+        wanted = make_config(request.table).run.initial_weights
+        start = (weights or (Path(wanted) if wanted else shipped_weights())).absolute()
         shape = asdict(load_weights(start).config)
         for key, value in request.table.get("network", {}).items():
             if shape.get(key, value) != value:

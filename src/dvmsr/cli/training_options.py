@@ -78,23 +78,25 @@ class TrainingRequest:
         resume: bool,
         export: Path | None,
     ) -> None:
-        from dvmsr.training.recipe import merge, parse_overrides, read_recipe, to_table
+        from dvmsr.training.recipe import make_paths_absolute, merge, parse_overrides, read_recipe, to_table
         from dvmsr.training.run_folder import RunFolder
 
         self._run = run
         self._resume = resume
         self._export = export
         options: Table = {
-            "data": {"hr": _absolute(hr), "lr": _absolute(lr)},
-            "monitor": {"validation": _absolute(validate)},
+            "data": {"hr": _texts(hr), "lr": _texts(lr)},
+            "monitor": {"validation": _texts(validate)},
             "run": {"steps": steps, "batch": batch, "seed": seed},
         }
-        self.table: Table = merge(
+        merged = merge(
             to_table(RunFolder(run).read_config()) if resume or export is not None else {},
             read_recipe(recipe) if recipe is not None else {},
             _given(options),
             parse_overrides(settings or ()),
         )
+        # So that a run can be resumed from anywhere.
+        self.table: Table = make_paths_absolute(merged)
         """The settings so far; a command can add its own."""
 
     def add(self, section: str, **values: Any) -> None:
@@ -120,9 +122,8 @@ class TrainingRequest:
             typer.echo(str(weights))
 
 
-def _absolute(paths: Sequence[Path] | None) -> list[str] | None:
-    # So that a run can be resumed from anywhere.
-    return [str(path.absolute()) for path in paths] if paths else None
+def _texts(paths: Sequence[Path] | None) -> list[str] | None:
+    return [*map(str, paths)] if paths else None
 
 
 def _given(table: Table) -> Table:

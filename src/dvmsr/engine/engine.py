@@ -95,12 +95,16 @@ class Engine:
             threads: How many threads may work, from 1. The result does not depend on it.
 
         Raises:
-            ArgumentError: An argument is none of these.
+            ArgumentError: An argument is none of these, or memory does not suffice for the width.
         """
         width, threads = whole_number("width", width), whole_number("threads", threads)
         if np.dtype(dtype) not in PIXEL_TYPES:
             raise ArgumentError(f"pixels must be uint8, uint16 or float32, got {np.dtype(dtype)}")
-        return EngineStream(_native.Stream(self._network, width, threads), width, np.dtype(dtype), self.scale)
+        try:
+            native = _native.Stream(self._network, width, threads)
+        except MemoryError as error:
+            raise _too_wide(width) from error
+        return EngineStream(native, width, np.dtype(dtype), self.scale)
 
 
 class EngineStream:
@@ -130,7 +134,8 @@ class EngineStream:
             float32 is not clipped. The output runs some rows late until ``last``.
 
         Raises:
-            ArgumentError: The rows are of another width or type, or the image has ended.
+            ArgumentError: The rows are of another width or type, the image has ended, or memory does not
+                suffice; that ends the image.
         """
         if self._ended:
             raise ArgumentError("the image has ended: start another stream")
@@ -144,6 +149,24 @@ class EngineStream:
         self._ended = last
         rows = np.ascontiguousarray(rows)
         finished = self._native.rows_after(len(rows), last)
-        output = np.empty((self._scale * finished, self._scale * self._width, 3), self._dtype)
-        self._native.run(rows, output, last)
+        shape = (self._scale * finished, self._scale * self._width, 3)
+        try:
+            output = np.empty(shape, self._dtype)
+        except MemoryError as error:
+            self._ended = True
+            raise ArgumentError(
+                f"not enough memory for {shape[1]}x{shape[0]} pixels of output at once; push fewer rows"
+            ) from error
+        try:
+            self._native.run(rows, output, last)
+        except MemoryError as error:
+            self._ended = True
+            raise _too_wide(self._width) from error
         return output
+
+
+def _too_wide(width: int) -> ArgumentError:
+    return ArgumentError(
+        f"not enough memory for an image {width} pixels wide; it grows with the width, by about 21 KiB per "
+        "column with the shipped network: cut the image into narrower ones"
+    )

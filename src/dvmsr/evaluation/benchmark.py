@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -83,6 +83,28 @@ class SetScore:
         return sum(image.seconds for image in self.images)
 
 
+def check_sets(benchmarks: Iterable[BenchmarkSet], scale: int) -> None:
+    """Check that sets can be scored by the headers of their images, before hours of work on the first.
+
+    Args:
+        benchmarks: The sets.
+        scale: Enlargement.
+
+    Raises:
+        DatasetError: An image is not 8 bit or too small to score, or a pair's sizes do not fit the scale.
+        ImageReadError: A file cannot be read.
+    """
+    # Scoring works without libvips, this does not.
+    from dvmsr.images import open_image
+
+    for benchmark in benchmarks:
+        for pair in benchmark.pairs:
+            low, high = open_image(pair.low), open_image(pair.high)
+            _check_type(pair.low, low.dtype)
+            _check_type(pair.high, high.dtype)
+            _check_sizes(pair, (low.height, low.width), (high.height, high.width), scale)
+
+
 def score_set(
     upscaler: SupportsUpscale,
     benchmark: BenchmarkSet,
@@ -142,17 +164,7 @@ def make_report(weights: str, scores: Sequence[SetScore]) -> dict[str, Any]:
 def _score_pair(upscaler: SupportsUpscale, pair: ImagePair) -> ImageScore:
     low, high = _read(pair.low), _read(pair.high)
     scale = upscaler.scale
-    height, width = scale * low.shape[0], scale * low.shape[1]
-    # LR images are made from an HR image whose sides were cut to multiples of the scale.
-    if not (0 <= high.shape[0] - height < scale and 0 <= high.shape[1] - width < scale):
-        raise DatasetError(
-            f"{pair.high}: {_size(high)} pixels, but scale {scale} of {_size(low)} in LR is {width}x{height}"
-        )
-    if min(height, width) < WINDOW_SIZE + 2 * scale:
-        raise DatasetError(
-            f"{pair.high}: {_size(high)} pixels are too few to score at scale {scale}; "
-            f"expected from {WINDOW_SIZE + 2 * scale} on each side"
-        )
+    height, width = _check_sizes(pair, low.shape[:2], high.shape[:2], scale)
     start = time.perf_counter()
     output = upscaler.upscale(low)
     seconds = time.perf_counter() - start
@@ -168,13 +180,30 @@ def _score_pair(upscaler: SupportsUpscale, pair: ImagePair) -> ImageScore:
 
 def _read(path: Path) -> NDArray[np.uint8]:
     image = read_image(path)
-    if image.dtype != np.uint8:
-        raise DatasetError(f"{path}: scores are defined for 8 bit images, this one is {image.dtype}")
+    _check_type(path, image.dtype)
     return image
 
 
-def _size(image: NDArray[Any]) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"
+def _check_type(path: Path, dtype: np.dtype[Any]) -> None:
+    if dtype != np.uint8:
+        raise DatasetError(f"{path}: scores are defined for 8 bit images, this one is {dtype}")
+
+
+def _check_sizes(pair: ImagePair, low: tuple[int, ...], high: tuple[int, ...], scale: int) -> tuple[int, int]:
+    """Check a pair's (rows, columns); return those to compare."""
+    height, width = scale * low[0], scale * low[1]
+    # LR images are made from an HR image whose sides were cut to multiples of the scale.
+    if not (0 <= high[0] - height < scale and 0 <= high[1] - width < scale):
+        raise DatasetError(
+            f"{pair.high}: {high[1]}x{high[0]} pixels, but scale {scale} of {low[1]}x{low[0]} in LR is "
+            f"{width}x{height}"
+        )
+    if min(height, width) < WINDOW_SIZE + 2 * scale:
+        raise DatasetError(
+            f"{pair.high}: {high[1]}x{high[0]} pixels are too few to score at scale {scale}; "
+            f"expected from {WINDOW_SIZE + 2 * scale} on each side"
+        )
+    return height, width
 
 
 def _finite(value: float) -> float | None:

@@ -1,21 +1,41 @@
 """Image files as rows of pixels, and MATLAB-style bicubic resizing."""
 
-from dvmsr.images.resize import imresize
-from dvmsr.images.suffixes import READABLE_SUFFIXES
+from typing import TYPE_CHECKING
 
-try:
-    from dvmsr.images.reading import ImageReader, open_image, read_image
-    from dvmsr.images.writing import WRITABLE_SUFFIXES, write_image
-except (ImportError, OSError):
-    # Without libvips a machine cannot upscale files, but it can train.
-    from dvmsr.images.pillow_reading import read_image
+from dvmsr.images.resize import imresize
+from dvmsr.images.suffixes import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 
 __all__ = [
     "READABLE_SUFFIXES",
     "WRITABLE_SUFFIXES",
     "ImageReader",
+    "check_format",
     "imresize",
     "open_image",
     "read_image",
     "write_image",
 ]
+
+try:
+    import pyvips as _pyvips  # noqa: F401 - whether it can be loaded
+
+    _cause: BaseException | None = None
+except (ImportError, OSError) as _error:
+    _cause = _error
+
+if TYPE_CHECKING or _cause is None:
+    from dvmsr.images.reading import ImageReader, open_image, read_image
+    from dvmsr.images.writing import check_format, write_image
+else:
+    # Without libvips a machine cannot upscale files, but it can train.
+    from dvmsr.errors import ImageError
+    from dvmsr.images.pillow_reading import read_image
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        reason = " ".join(str(_cause).split())
+        raise ImageError(
+            f"reading and writing image files needs libvips, which cannot be loaded ({reason}); "
+            "run pip install 'pyvips[binary]'"
+        ) from _cause

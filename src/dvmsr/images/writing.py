@@ -17,9 +17,6 @@ from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images.encoding import FORMATS, encode_stream
 from dvmsr.images.reading import ImageReader, reason
 
-WRITABLE_SUFFIXES = tuple(FORMATS)
-"""Suffixes by which a format is chosen, in lower case."""
-
 _FULL_DISK_BYTES = 1 << 20
 
 
@@ -39,7 +36,8 @@ def write_image(
     background. PNG and TIFF are written without loss, JPEG with quality 95 and full colour resolution, WebP
     with 95, AVIF with 90.
 
-    The file appears under its name only when it is complete. Whatever goes wrong, an error raised by
+    The file appears under its name only when it is complete. Unless it may be overwritten, a file that takes
+    the name in the meantime is kept, and writing fails. Whatever goes wrong, an error raised by
     ``blocks`` and Ctrl-C included, nothing is left behind. Memory grows with the width and the block only,
     except for WebP and AVIF, whose encoders hold the whole image.
 
@@ -71,15 +69,47 @@ def write_image(
         except pyvips.Error as error:
             raise _encoding_error(path, source, error) from error
         try:
-            partial.replace(target)
+            _publish(partial, target, overwrite)
+        except FileExistsError as error:
+            raise _exists(path) from error
         except OSError as error:
             raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _check_target(path: Path, source: ImageReader, scale: int, overwrite: bool) -> None:
-    """Find out what would stop the writing before hours of work."""
+def _publish(partial: Path, target: Path, overwrite: bool) -> None:
+    if not overwrite:
+        try:
+            # Unlike renaming, fails where the target has come to exist.
+            os.link(partial, target)
+            return
+        except FileExistsError:
+            raise
+        except OSError as error:
+            # A file system without hard links: whoever takes the name between these two lines loses it.
+            if target.exists():
+                raise FileExistsError(target) from error
+    partial.replace(target)
+
+
+def _exists(path: Path) -> ImageWriteError:
+    return ImageWriteError(
+        f"{path}: exists already; choose another name or ask for overwriting (--overwrite)"
+    )
+
+
+def check_format(path: Path, source: ImageReader, scale: int) -> None:
+    """Check that the format that a name's suffix chooses can hold an enlarged image.
+
+    Args:
+        path: The file to write; it is not looked at.
+        source: The image to enlarge.
+        scale: Enlargement, from 1.
+
+    Raises:
+        ImageWriteError: The suffix names no format, or the image is too large for it.
+    """
     file_format = FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise ImageWriteError(
@@ -91,15 +121,18 @@ def _check_target(path: Path, source: ImageReader, scale: int, overwrite: bool) 
             f"{path}: {file_format.name} holds up to {file_format.largest_side} pixels on a side, "
             f"this image would have {width}x{height}; write a PNG or TIFF file"
         )
+
+
+def _check_target(path: Path, source: ImageReader, scale: int, overwrite: bool) -> None:
+    """Find out what would stop the writing before hours of work."""
+    check_format(path, source, scale)
     if path.exists():
         if path.samefile(source.path):
             raise ImageWriteError(f"{path}: is the input file itself; choose another name")
         if not path.is_file():
             raise ImageWriteError(f"{path}: is no regular file; choose another name")
         if not overwrite:
-            raise ImageWriteError(
-                f"{path}: exists already; choose another name or ask for overwriting (--overwrite)"
-            )
+            raise _exists(path)
     folder = path.resolve().parent
     if not folder.is_dir():
         raise ImageWriteError(f"{path}: there is no folder {folder}; create it first")

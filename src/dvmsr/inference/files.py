@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
-from dvmsr.images import READABLE_SUFFIXES, WRITABLE_SUFFIXES, open_image, write_image
+from dvmsr.images import READABLE_SUFFIXES, WRITABLE_SUFFIXES, check_format, open_image, write_image
 
 if TYPE_CHECKING:
     from dvmsr.inference.upscaler import Upscaler
@@ -84,6 +84,8 @@ def upscale_file(
     start = time.perf_counter()
     source, target = Path(source), Path(target)
     reader = open_image(source)
+    # Before a folder is made for it.
+    check_format(target, reader, upscaler.scale)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

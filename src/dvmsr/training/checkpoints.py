@@ -12,11 +12,15 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError
-from dvmsr.training.atomic import write_atomically
 
 _PREFIX = "step-"
 _SUFFIX = ".ckpt"
+
+
+class DamagedCheckpointError(ArgumentError):
+    """A checkpoint whose content came to harm."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -65,23 +69,37 @@ def remove_old_checkpoints(folder: Path, keep: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def newest_checkpoint(folder: Path, warn: Callable[[str], object]) -> tuple[Path, dict[str, Any]]:
+def remove_unfinished_checkpoints(folder: Path) -> None:
+    """Remove what a run that was killed in the middle of writing has left."""
+    for path in folder.glob(f".{_PREFIX}*"):
+        with suppress(OSError):  # it takes room and does no other harm
+            path.unlink()
+
+
+def newest_checkpoint(
+    folder: Path, warn: Callable[[str], object], *, set_aside: bool
+) -> tuple[Path, dict[str, Any]]:
     """Return the newest checkpoint that is whole, and its content.
 
     Args:
-        folder: The run's checkpoints. A damaged one is given another suffix, so that it is not met again.
+        folder: The run's checkpoints.
         warn: Gets a line of text for each damaged one.
+        set_aside: Whether to give a damaged one another suffix, so that it is not met again.
 
     Raises:
-        ArgumentError: There is none.
+        ArgumentError: There is none, or one cannot be read, which says nothing of its content.
     """
     for path in list_checkpoints(folder):
         try:
             return path, read_checkpoint(path)
-        except ArgumentError as error:
+        except DamagedCheckpointError as error:
             warn(f"{error}; taking the one before it")
-            with suppress(FileNotFoundError):  # another process of the run was faster
-                path.replace(path.with_suffix(".damaged"))
+            if set_aside:
+                _set_aside(path)
+        except ArgumentError as error:
+            # Another process of the run was faster to set it aside, or to remove it as an old one.
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
     raise ArgumentError(f"{folder}: no checkpoint that is whole: the run must begin anew, in another folder")
 
 
@@ -89,18 +107,41 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint into the CPU's memory.
 
     Raises:
-        ArgumentError: It is damaged.
+        DamagedCheckpointError: Its content came to harm, or is none of this program.
+        ArgumentError: It cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             # torch.load does not compare the checksums.
             broken = archive.testzip()
-        content: dict[str, Any] = {} if broken else torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = {} if broken else torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ArgumentError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged file can raise nearly anything
-        raise ArgumentError(f"{path}: damaged checkpoint ({_first_line(error)})") from error
-    if broken or "global_step" not in content:
-        raise ArgumentError(f"{path}: damaged checkpoint ({broken or 'no checkpoint of this program'})")
+        if _is_lack_of_memory(error):
+            raise
+        raise DamagedCheckpointError(f"{path}: damaged checkpoint ({_first_line(error)})") from error
+    if broken or not isinstance(content, dict) or "global_step" not in content:
+        what = broken or "no checkpoint of this program"
+        raise DamagedCheckpointError(f"{path}: damaged checkpoint ({what})")
     return content
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    # PyTorch's allocator for the CPU has no type of its own for it.
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
+
+
+def _set_aside(path: Path) -> None:
+    target = path.with_suffix(".damaged")
+    try:
+        path.replace(target)
+    except FileNotFoundError:  # another process of the run was faster
+        pass
+    except OSError as error:
+        raise ArgumentError(f"{path}: cannot be renamed to {target.name}: {error.strerror}") from error
 
 
 def _first_line(error: Exception) -> str:

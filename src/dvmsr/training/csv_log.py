@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from dvmsr.training.atomic import write_atomically
+from dvmsr.atomic import write_atomically
 
 
 class CsvLog(Logger):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError, DatasetError, ImageReadError
 from dvmsr.images import imresize, read_image
-from dvmsr.training.atomic import write_atomically
-from dvmsr.training.photograph_files import PhotographFile, enumerate_some, fingerprint_file
+from dvmsr.training.photograph_files import PhotographFile, enumerate_some
 from dvmsr.training.settings import DataSettings
 
 Pixels = NDArray[Any] | Path
@@ -86,13 +87,13 @@ class PhotographLoader:
         photographs: list[Photograph] = []
         damaged: list[ImageReadError] = []
         small: list[str] = []
-        for file, sizes in zip(files, self._decode_all(files), strict=True):
+        for sizes in self._decode_all(files):
             if isinstance(sizes, ImageReadError):
                 damaged.append(sizes)
                 continue
             for photograph in sizes:
                 if min(photograph.low.shape[:2]) >= self._data.patch:
-                    photographs.append(self._place(photograph, file))
+                    photographs.append(self._place(photograph))
                 elif photograph is sizes[0]:
                     small.append(photograph.name)
         if small:
@@ -101,10 +102,10 @@ class PhotographLoader:
                 f"smaller than a patch of {side}x{side} pixels: {enumerate_some(small)};"
                 " take these away, or make data.patch smaller"
             )
+        for error in damaged:
+            self._report(str(error))
         if damaged:
-            self._report(
-                f"{len(damaged)} of {len(files)} images left out: {enumerate_some([*map(str, damaged)])}"
-            )
+            self._report(f"{len(damaged)} of {len(files)} images left out")
         if not photographs:
             raise DatasetError(f"none of the {len(files)} images can be read, e.g. {damaged[0]}")
         return photographs
@@ -149,7 +150,7 @@ class PhotographLoader:
             )
         return Photograph(str(file.high), low, np.ascontiguousarray(high[:height, :width]))
 
-    def _place(self, photograph: Photograph, file: PhotographFile) -> Photograph:
+    def _place(self, photograph: Photograph) -> Photograph:
         high = photograph.high
         assert isinstance(high, np.ndarray)
         size = high.nbytes + photograph.low.nbytes
@@ -157,7 +158,9 @@ class PhotographLoader:
             self._memory -= size
             return photograph
         height, width, _ = high.shape
-        target = self._cache / f"pixels-{fingerprint_file(file.high)[:24]}-{width}x{height}.npy"
+        # By the pixels themselves, so that no file can stand for another, however alike they begin.
+        digest = hashlib.sha256(high.data).hexdigest()
+        target = self._cache / f"pixels-{digest[:24]}-{width}x{height}.npy"
         if not target.exists():
             save_array(target, high)
         return Photograph(photograph.name, photograph.low, target)

@@ -21,10 +21,13 @@ else:
 Table = dict[str, dict[str, Any]]
 """The content of a recipe: sections of keys."""
 
-# A run may go on with other values of these: they do not change what comes out, or, for paths, the data's
-# fingerprint is compared instead.
+# A run may go on with other values of these. ``monitor`` changes no weights. Of ``machine``, accelerator,
+# devices, nodes and threads can change the weights' last bits, for sums are then taken in another order;
+# the others change nothing.
 _FREE_SECTIONS = ("monitor", "machine")
+# Of these files the contents' fingerprints are compared instead.
 _FREE_KEYS = ("data.hr", "data.lr", "teacher.weights", "run.initial_weights")
+_PATH_KEYS = (*_FREE_KEYS, "monitor.validation", "machine.cache")
 
 
 def read_recipe(path: Path) -> Table:
@@ -74,6 +77,25 @@ def merge(*tables: Mapping[str, Mapping[str, Any]]) -> Table:
         for section, values in table.items():
             merged.setdefault(section, {}).update(values)
     return merged
+
+
+def make_paths_absolute(table: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a table whose paths hold in every working directory; what is no path is left as it is."""
+    absolute = merge(table)
+    for name in _PATH_KEYS:
+        section, _, key = name.partition(".")
+        if key in absolute.get(section, {}):
+            value = absolute[section][key]
+            absolute[section][key] = [*map(_absolute, value)] if _is_list(value) else _absolute(value)
+    return absolute
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _absolute(value: Any) -> Any:
+    return str(Path(value).absolute()) if value and isinstance(value, str) else value
 
 
 def make_config(table: Mapping[str, Mapping[str, Any]]) -> TrainingConfig:

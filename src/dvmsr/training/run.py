@@ -25,7 +25,12 @@ from dvmsr.errors import ArgumentError
 from dvmsr.evaluation.datasets import open_sets
 from dvmsr.model import DVMSR
 from dvmsr.training.callbacks import KeepCheckpoints, LossLog, StopRequest, ValidateAverage
-from dvmsr.training.checkpoints import AtomicCheckpointIO, list_checkpoints, newest_checkpoint
+from dvmsr.training.checkpoints import (
+    AtomicCheckpointIO,
+    list_checkpoints,
+    newest_checkpoint,
+    remove_unfinished_checkpoints,
+)
 from dvmsr.training.csv_log import CsvLog
 from dvmsr.training.display import Display
 from dvmsr.training.moving_average import MovingAverage
@@ -90,7 +95,7 @@ class _Inputs:
     validation: Validation
     teachers: list[Weights]
     initial: Weights | None
-    """Weights to begin with; None: random ones, or the checkpoint's."""
+    """Weights to begin with; None: random ones."""
     files: list[PhotographFile]
     record: dict[str, Any]
     checkpoint: Path | None
@@ -105,20 +110,23 @@ def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display:
         run.check(config, resume=resume)
     sets = open_sets(map(Path, config.monitor.validation))
     teachers = load_teachers(config.teacher, config.network.scale)
+    initial = _initial_weights(config)
     files = find_photographs(config.data)
     record = {
         "versions": versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "data": {"files": len(files), "fingerprint": fingerprint_files(files)},
         "teachers": [fingerprint_weights(teacher) for teacher in teachers],
+        "initial_weights": None if initial is None else fingerprint_weights(initial),
     }
     checkpoint, first = None, 0
     if resume:
         run.check_same(config, record)
+        if process_rank() == 0:
+            remove_unfinished_checkpoints(run.checkpoints)
         if list_checkpoints(run.checkpoints):
-            checkpoint, content = newest_checkpoint(run.checkpoints, display.line)
+            checkpoint, content = newest_checkpoint(run.checkpoints, display.line, set_aside=True)
             first = int(content["global_step"])
-    initial = _initial_weights(config) if checkpoint is None else None
     validation = Validation(sets, config.network.scale, run.samples, display.line)
     return _Inputs(device, validation, teachers, initial, files, record, checkpoint, first)
 

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError
-from dvmsr.training.atomic import write_atomically
 from dvmsr.training.checkpoints import list_checkpoints, newest_checkpoint
 from dvmsr.training.recipe import differences, make_config, read_recipe, to_toml
 from dvmsr.training.settings import MachineSettings, MonitorSettings, TrainingConfig
@@ -37,7 +37,7 @@ class RunFolder:
         self.config_file = path / "config.toml"
         """The effective configuration, a recipe itself."""
         self.record_file = path / "record.json"
-        """Versions, and fingerprints of the data and weights that went in."""
+        """Versions, and fingerprints of the photographs, teachers and initial weights."""
         self.checkpoints = path / "checkpoints"
         """The newest checkpoints."""
         self.log_file = path / "log.csv"
@@ -103,13 +103,18 @@ class RunFolder:
         """
         found = differences(self.read_config(), config)
         try:
-            stored = json.loads(self.record_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ArgumentError(f"{self.record_file}: cannot be read: {error}") from error
-        if stored["data"]["fingerprint"] != record["data"]["fingerprint"]:
-            found.append("the photographs are others")
-        if stored["teachers"] != record["teachers"]:
-            found.append("the teachers are others")
+            stored = json.loads(self._read_record())
+            same = {
+                "the photographs": stored["data"]["fingerprint"] == record["data"]["fingerprint"],
+                "the teachers": stored["teachers"] == record["teachers"],
+                "the weights in run.initial_weights": stored["initial_weights"] == record["initial_weights"],
+            }
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArgumentError(
+                f"{self.record_file}: no record of a run of this version ({type(error).__name__}: {error});"
+                " the run must begin anew, in another folder"
+            ) from error
+        found += [f"{what} are others" for what, fine in same.items() if not fine]
         if found:
             raise ArgumentError(f"{self.path} cannot go on with another configuration: {'; '.join(found)}")
 
@@ -129,7 +134,7 @@ class RunFolder:
         config = self.read_config()
         if not list_checkpoints(self.checkpoints):
             raise ArgumentError(f"{self.path}: no checkpoint yet, so there is nothing to export")
-        _, checkpoint = newest_checkpoint(self.checkpoints, report)
+        _, checkpoint = newest_checkpoint(self.checkpoints, report, set_aside=False)
         parameters = {
             name.removeprefix(_PREFIX): tensor.float().numpy()
             for name, tensor in checkpoint["state_dict"].items()
@@ -139,13 +144,21 @@ class RunFolder:
         notes = {
             "trained_steps": str(steps),
             "training_config": to_toml(_without_folders(config)),
-            "training_record": self.record_file.read_text(encoding="utf-8"),
+            "training_record": self._read_record(),
         }
         try:
             save_weights(target, parameters, config.network, notes=notes)
         except OSError as error:
             raise ArgumentError(f"{target}: cannot be written: {error.strerror}") from error
         return steps
+
+    def _read_record(self) -> str:
+        try:
+            return self.record_file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ArgumentError(f"{self.record_file}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ArgumentError(f"{self.record_file}: not a text: {error}") from error
 
     def _write(self, file: Path, text: str) -> None:
         try:
