@@ -147,7 +147,7 @@ class TestAuthorsFiles:
         torch.save(as_tensors(parameters), tmp_path / "theirs.pth")
         monkeypatch.setitem(__import__("sys").modules, "torch", None)
         with pytest.raises(
-            MissingExtraError, match=r"theirs\.pth.* needs torch: run pip install 'dvmsr\[train\]'"
+            MissingExtraError, match=r"theirs\.pth.* needs torch: run pip install '.\[train\]'"
         ):
             load_weights(tmp_path / "theirs.pth")
 
