@@ -13,7 +13,7 @@ import dvmsr._native as _native
 from dvmsr.config import MAX_STATE_SIZE
 from dvmsr.kernels import cpu, reference, selective_scan
 
-NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
+NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state")
 Inputs = dict[str, torch.Tensor]
 
 # Largest difference over the largest value.
@@ -35,6 +35,7 @@ def make_inputs(batch: int, length: int, channels: int, states: int, *, seed: in
         "D": normal(channels),
         "z": normal(batch, length, channels),
         "delta_bias": normal(channels),
+        "initial_state": normal(batch, channels, states),
     }
 
 
