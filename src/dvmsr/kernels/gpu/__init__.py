@@ -4,5 +4,7 @@ Inputs are float32, bfloat16 or float16, states and sums float32. Results come b
 first input. The algorithm is told in docs/gpu.md.
 """
 
+from dvmsr.kernels.gpu.causal_conv import causal_conv1d
 from dvmsr.kernels.gpu.scan import selective_scan
 
+__all__ = ["causal_conv1d", "selective_scan"]

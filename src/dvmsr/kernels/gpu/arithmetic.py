@@ -8,8 +8,9 @@ import triton.language as tl
 
 @triton.jit
 def sigmoid(x):
-    """1 / (1 + exp(-x)); exact at both ends, as exp runs into 0 and infinity there."""
-    return 1.0 / (1.0 + tl.exp(-x))
+    """1 / (1 + exp(-x)), with no exponential that overflows."""
+    e = tl.exp(-tl.abs(x))
+    return tl.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
 @triton.jit

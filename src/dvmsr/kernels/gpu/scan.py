@@ -9,14 +9,15 @@ import triton
 from torch import Tensor
 
 from dvmsr.kernels.gpu import scan_kernels
+from dvmsr.kernels.gpu.layout import alignment, dense_rows, on_device_of, strides, vector_rows
 
 # Channels of a program, one thread each; a single warp, so that no thread ever waits for another warp.
 _BLOCK_D = 32
 _WARPS = 1
-# Programs to split the work into, where it is long enough: 32 for each of the 132 multiprocessors of an H200. It
-# does not depend on the GPU, so that results do not.
+# Programs to split the work into, where it is long enough: about 32 for each of the 132 multiprocessors of
+# an H200. It does not depend on the GPU, so that results do not.
 _PROGRAMS = 4096
-# Tokens between two states that the forward pass keeps, and tokens whose states the backward pass holds at once.
+# Tokens between two states that the forward pass keeps, and those whose states the backward pass holds.
 _CHECKPOINT = 16
 _GROUP = 4
 # The carry's tiles are smaller: it has little to do, and only for few programs.
@@ -49,25 +50,24 @@ def _chunk_length(u: Tensor) -> int:
     batch, length, channels = u.shape
     work = batch * length * triton.cdiv(channels, _BLOCK_D)
     wanted = triton.cdiv(work, _PROGRAMS)
-    return min(triton.cdiv(wanted, _CHECKPOINT), triton.cdiv(length, _CHECKPOINT)) * _CHECKPOINT
+    checkpoints: int = min(triton.cdiv(wanted, _CHECKPOINT), triton.cdiv(length, _CHECKPOINT))
+    return checkpoints * _CHECKPOINT
 
 
-def _tile(states: int) -> dict[str, int]:
+def _tile(states: int, align: int) -> dict[str, int]:
     """What the programs that walk over tokens hold at once."""
     return {
         "GROUP": _GROUP,
+        "ALIGN": align,
         "BLOCK_D": _BLOCK_D,
         "BLOCK_N": triton.next_power_of_2(states),
         "num_warps": _WARPS,
     }
 
 
-def _rows(x: Tensor) -> Tensor:
-    """Return x with dense last dimension, without a copy where it is."""
-    return x if x.stride(-1) == 1 else x.contiguous()
-
-
-def _carry(A: Tensor, ends: Tensor, steps: Tensor, entering: Tensor, *, reverse: bool) -> tuple[Tensor, Tensor]:
+def _carry(
+    A: Tensor, ends: Tensor, steps: Tensor, entering: Tensor, *, reverse: bool
+) -> tuple[Tensor, Tensor]:
     """Return what enters each chunk, (batch, chunks, states, channels), and what leaves the last one."""
     batch, chunks, states, channels = ends.shape
     starts, leaving = torch.empty_like(ends), torch.empty_like(entering)
@@ -92,27 +92,30 @@ def _forward(
     initial_state: Tensor,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    u, delta, B, C, z = (_rows(x) for x in (u, delta, B, C, z))
+    u, delta, z = (dense_rows(x) for x in (u, delta, z))
+    B, C = vector_rows(B), vector_rows(C)
     A, D, delta_bias = (x.contiguous() for x in (A, D, delta_bias))
     batch, length, channels = u.shape
     states = A.shape[1]
     chunk = _chunk_length(u)
     chunks = triton.cdiv(length, chunk)
     grid = (chunks, triton.cdiv(channels, _BLOCK_D), batch)
-    tile = _tile(states)
+    align = alignment(B, C)
+    tile = _tile(states, align)
     y, _, checkpoints = _forward_fake(u, delta, A, B, C, D, z, delta_bias, initial_state, save)
     ends = u.new_empty(batch, chunks, states, channels, dtype=torch.float32)
     steps = u.new_empty(batch, chunks, channels, dtype=torch.float32)
-    scan_kernels.chunk_ends[grid](
-        u, delta, A, B, delta_bias, ends, steps, length, channels, states, chunk,
-        *u.stride()[:2], *delta.stride()[:2], *B.stride()[:2], **tile,
-    )  # fmt: skip
-    starts, last_state = _carry(A, ends, steps, initial_state.float().contiguous(), reverse=False)
-    scan_kernels.scan_forward[grid](
-        u, delta, A, B, C, D, z, delta_bias, starts, y, checkpoints, length, channels, states, chunk,
-        *u.stride()[:2], *delta.stride()[:2], *B.stride()[:2], *C.stride()[:2], *z.stride()[:2],
-        SAVE=save, CHECKPOINT=_CHECKPOINT, **tile,
-    )  # fmt: skip
+    with on_device_of(u):
+        scan_kernels.chunk_ends[grid](
+            u, delta, A, B, delta_bias, ends, steps, length, channels, states, chunk,
+            *strides(u), *strides(delta), *strides(B, align), **tile,
+        )  # fmt: skip
+        starts, last_state = _carry(A, ends, steps, initial_state.float().contiguous(), reverse=False)
+        scan_kernels.scan_forward[grid](
+            u, delta, A, B, C, D, z, delta_bias, starts, y, checkpoints, length, channels, states, chunk,
+            *strides(u), *strides(delta), *strides(B, align), *strides(C, align), *strides(z),
+            SAVE=save, CHECKPOINT=_CHECKPOINT, **tile,
+        )  # fmt: skip
     return y, last_state, checkpoints
 
 
@@ -153,35 +156,38 @@ def _backward(
     grad_last_state: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     types = [x.dtype for x in (u, delta, A, B, C, D, z, delta_bias)]
-    u, delta, B, C, z = (_rows(x) for x in (u, delta, B, C, z))
+    u, delta, z = (dense_rows(x) for x in (u, delta, z))
+    B, C = vector_rows(B), vector_rows(C)
     A, D, delta_bias, grad_y = (x.contiguous() for x in (A, D, delta_bias, grad_y))
     batch, length, channels = u.shape
     states = A.shape[1]
     chunk = _chunk_length(u)
     chunks, parts = triton.cdiv(length, chunk), triton.cdiv(channels, _BLOCK_D)
     grid = (chunks, parts, batch)
-    tile = _tile(states)
+    align = alignment(B, C)
+    tile = _tile(states, align)
 
     def partial(*shape: int) -> Tensor:
         return u.new_empty(shape, dtype=torch.float32)
 
     ends, steps = partial(batch, chunks, states, channels), partial(batch, chunks, channels)
-    scan_kernels.chunk_gradients[grid](
-        delta, A, C, z, delta_bias, grad_y, ends, steps, length, channels, states, chunk,
-        *delta.stride()[:2], *C.stride()[:2], *z.stride()[:2], **tile,
-    )  # fmt: skip
-    entering, grad_initial = _carry(A, ends, steps, grad_last_state.float().contiguous(), reverse=True)
     grad_u, grad_delta, grad_z = (x.new_empty(x.shape) for x in (u, delta, z))
     parts_A = partial(batch, chunks, states, channels)
     parts_B, parts_C = partial(parts, batch, length, states), partial(parts, batch, length, states)
     parts_D, parts_bias = partial(batch, chunks, channels), partial(batch, chunks, channels)
-    scan_kernels.scan_backward[grid](
-        u, delta, A, B, C, D, z, delta_bias, checkpoints, entering, grad_y,
-        grad_u, grad_delta, parts_A, parts_B, parts_C, parts_D, grad_z, parts_bias,
-        length, channels, states, chunk,
-        *u.stride()[:2], *delta.stride()[:2], *B.stride()[:2], *C.stride()[:2], *z.stride()[:2],
-        CHECKPOINT=_CHECKPOINT, **tile,
-    )  # fmt: skip
+    with on_device_of(u):
+        scan_kernels.chunk_gradients[grid](
+            delta, A, C, z, delta_bias, grad_y, ends, steps, length, channels, states, chunk,
+            *strides(delta), *strides(C, align), *strides(z), **tile,
+        )  # fmt: skip
+        entering, grad_initial = _carry(A, ends, steps, grad_last_state.float().contiguous(), reverse=True)
+        scan_kernels.scan_backward[grid](
+            u, delta, A, B, C, D, z, delta_bias, checkpoints, entering, grad_y,
+            grad_u, grad_delta, parts_A, parts_B, parts_C, parts_D, grad_z, parts_bias,
+            length, channels, states, chunk,
+            *strides(u), *strides(delta), *strides(B, align), *strides(C, align), *strides(z),
+            CHECKPOINT=_CHECKPOINT, **tile,
+        )  # fmt: skip
     return (
         grad_u,
         grad_delta,

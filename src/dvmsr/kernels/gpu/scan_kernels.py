@@ -10,9 +10,14 @@ sum of steps at once, `carry` runs over chunks only, and `scan_forward` does eac
 true start. The backward pass has the same three parts from right to left, with the gradient that reaches the
 state in the state's place: `chunk_gradients`, `carry` in reverse, `scan_backward`.
 
-`scan_backward` needs every state, from the last one to the first. The forward pass leaves one in
-CHECKPOINT tokens. A program holds those at the start of each GROUP of tokens up to the next checkpoint,
-then the states of a group, in registers, and computes them from there.
+`scan_backward` needs every state, from the last one to the first. The forward pass leaves one in CHECKPOINT
+tokens. From there a program computes forward to each GROUP of tokens, whose states it holds in registers.
+
+Loops over a GROUP are unrolled, and store their results at the end: no load can move ahead of a store that
+might be to the same place.
+
+B and C are the same for all threads of a program. Their strides are in units of ALIGN numbers, so that the
+compiler sees that it can read them a vector at a time.
 
 Masked tokens past the end have step 0 and input 0, which leave a state as it is.
 """
@@ -25,6 +30,7 @@ import triton.language as tl
 from dvmsr.kernels.gpu.arithmetic import sigmoid, softplus
 
 _LOG2_E = tl.constexpr(1.4426950408889634)
+_LN_2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit
@@ -61,8 +67,13 @@ def _load_token(x, t, end, stride, d, channels):
 
 
 @triton.jit
+def _store_token(x, t, end, stride, values, d, channels):
+    tl.store(x + t * stride + d, values.to(x.dtype.element_ty), mask=(d < channels) & (t < end))
+
+
+@triton.jit
 def _load_step(delta, t, end, stride, d, channels, bias):
-    """delta + bias of token t, and its softplus, 0 past the end."""
+    """The step of token t before softplus, and after it: 0 past the end."""
     raw = _load_token(delta, t, end, stride, d, channels) + bias
     return raw, tl.where(t < end, softplus(raw), 0.0)
 
@@ -71,7 +82,7 @@ def _load_step(delta, t, end, stride, d, channels, bias):
 def chunk_ends(
     u, delta, A, B, delta_bias, ends, steps, length, channels, states, chunk_length,
     u_batch, u_token, delta_batch, delta_token, B_batch, B_token,
-    GROUP: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
+    GROUP: tl.constexpr, ALIGN: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """The state that each chunk leaves, having started at zero, and its sum of steps."""
     chunk, batch = tl.program_id(0), tl.program_id(2).to(tl.int64)
@@ -81,21 +92,18 @@ def chunk_ends(
     end = tl.minimum(chunk_length, length - first).to(tl.int32)
     u += batch * u_batch + first * u_token
     delta += batch * delta_batch + first * delta_token
-    B += batch * B_batch + first * B_token
+    B += (batch * B_batch + first * B_token) * ALIGN
     rates = _load_matrix(A, n, d, states, channels) * _LOG2_E
     bias = _load_channels(delta_bias, d, channels)
     h = tl.zeros((BLOCK_N, BLOCK_D), tl.float32)
     total = tl.zeros((BLOCK_D,), tl.float32)
     for t0 in range(0, end, GROUP):
-        group = ()
         for i in tl.static_range(GROUP):
             t = t0 + i
             _, step = _load_step(delta, t, end, delta_token, d, channels, bias)
             x = _load_token(u, t, end, u_token, d, channels)
-            group = group + ((step, step * x, _load_token(B, t, end, B_token, n, states)),)
-        for i in tl.static_range(GROUP):
-            step, inputs, b = group[i]
-            h = tl.exp2(step[None, :] * rates) * h + inputs[None, :] * b[:, None]
+            b = _load_token(B, t, end, B_token * ALIGN, n, states)
+            h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
             total += step
     index = batch * tl.num_programs(0) + chunk
     _store_state(ends, index, h, n, d, states, channels)
@@ -109,8 +117,8 @@ def carry(
 ):  # fmt: skip
     """The state that enters each chunk, from the first one to the last, or in REVERSE; and the last one out.
 
-    `entering` and `leaving` are (batch, channels, states). AHEAD chunks are read before the first of them is used,
-    because a program has nothing else to do while it waits.
+    `entering` and `leaving` are (batch, channels, states). AHEAD chunks are read before the first of them is
+    used, because a program has nothing else to do while it waits.
     """
     batch = tl.program_id(2).to(tl.int64)
     d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
@@ -140,7 +148,8 @@ def scan_forward(
     u, delta, A, B, C, D, z, delta_bias, starts, y, checkpoints,
     length, channels, states, chunk_length,
     u_batch, u_token, delta_batch, delta_token, B_batch, B_token, C_batch, C_token, z_batch, z_token,
-    SAVE: tl.constexpr, CHECKPOINT: tl.constexpr, GROUP: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
+    SAVE: tl.constexpr, CHECKPOINT: tl.constexpr, GROUP: tl.constexpr,
+    ALIGN: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """The outputs of each chunk, from the state that enters it."""
     chunk, batch = tl.program_id(0), tl.program_id(2).to(tl.int64)
@@ -150,8 +159,8 @@ def scan_forward(
     end = tl.minimum(chunk_length, length - first).to(tl.int32)
     u += batch * u_batch + first * u_token
     delta += batch * delta_batch + first * delta_token
-    B += batch * B_batch + first * B_token
-    C += batch * C_batch + first * C_token
+    B += (batch * B_batch + first * B_token) * ALIGN
+    C += (batch * C_batch + first * C_token) * ALIGN
     z += batch * z_batch + first * z_token
     y += (batch * length + first) * channels
     rates = _load_matrix(A, n, d, states, channels) * _LOG2_E
@@ -162,28 +171,25 @@ def scan_forward(
     for t0 in range(0, end, GROUP):
         if SAVE and t0 % CHECKPOINT == 0:
             _store_state(checkpoints, kept + t0 // CHECKPOINT, h, n, d, states, channels)
-        group = ()
+        outputs = ()
         for i in tl.static_range(GROUP):
             t = t0 + i
             _, step = _load_step(delta, t, end, delta_token, d, channels, bias)
             x = _load_token(u, t, end, u_token, d, channels)
             gate = _load_token(z, t, end, z_token, d, channels)
-            b = _load_token(B, t, end, B_token, n, states)
-            c = _load_token(C, t, end, C_token, n, states)
-            group = group + ((step, x, gate, b, c),)
-        for i in tl.static_range(GROUP):
-            t = t0 + i
-            step, x, gate, b, c = group[i]
+            b = _load_token(B, t, end, B_token * ALIGN, n, states)
+            c = _load_token(C, t, end, C_token * ALIGN, n, states)
             h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
-            out = (tl.sum(h * c[:, None], axis=0) + skip * x) * gate * sigmoid(gate)
-            tl.store(y + t * channels + d, out.to(y.dtype.element_ty), mask=(d < channels) & (t < end))
+            outputs = outputs + ((tl.sum(h * c[:, None], axis=0) + skip * x) * gate * sigmoid(gate),)
+        for i in tl.static_range(GROUP):
+            _store_token(y, t0 + i, end, channels, outputs[i], d, channels)
 
 
 @triton.jit
 def chunk_gradients(
     delta, A, C, z, delta_bias, grad_y, ends, steps, length, channels, states, chunk_length,
     delta_batch, delta_token, C_batch, C_token, z_batch, z_token,
-    GROUP: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
+    GROUP: tl.constexpr, ALIGN: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """The gradient that each chunk's own outputs send to the state that enters it, and its sum of steps."""
     chunk, batch = tl.program_id(0), tl.program_id(2).to(tl.int64)
@@ -192,7 +198,7 @@ def chunk_gradients(
     first = chunk.to(tl.int64) * chunk_length
     end = tl.minimum(chunk_length, length - first).to(tl.int32)
     delta += batch * delta_batch + first * delta_token
-    C += batch * C_batch + first * C_token
+    C += (batch * C_batch + first * C_token) * ALIGN
     z += batch * z_batch + first * z_token
     grad_y += (batch * length + first) * channels
     rates = _load_matrix(A, n, d, states, channels) * _LOG2_E
@@ -202,15 +208,12 @@ def chunk_gradients(
     groups = tl.cdiv(end, GROUP)
     for k in range(0, groups):
         t0 = (groups - 1 - k) * GROUP
-        group = ()
         for i in tl.static_range(GROUP):
             t = t0 + GROUP - 1 - i
             _, step = _load_step(delta, t, end, delta_token, d, channels, bias)
             gate = _load_token(z, t, end, z_token, d, channels)
             dy = _load_token(grad_y, t, end, channels, d, channels) * gate * sigmoid(gate)
-            group = group + ((step, dy, _load_token(C, t, end, C_token, n, states)),)
-        for i in tl.static_range(GROUP):
-            step, dy, c = group[i]
+            c = _load_token(C, t, end, C_token * ALIGN, n, states)
             g = tl.exp2(step[None, :] * rates) * (g + dy[None, :] * c[:, None])
             total += step
     index = batch * tl.num_programs(0) + chunk
@@ -224,7 +227,8 @@ def scan_backward(
     grad_u, grad_delta, parts_A, parts_B, parts_C, parts_D, grad_z, parts_bias,
     length, channels, states, chunk_length,
     u_batch, u_token, delta_batch, delta_token, B_batch, B_token, C_batch, C_token, z_batch, z_token,
-    CHECKPOINT: tl.constexpr, GROUP: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
+    CHECKPOINT: tl.constexpr, GROUP: tl.constexpr,
+    ALIGN: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Every gradient of each chunk, given the one that reaches the state which leaves it.
 
@@ -245,8 +249,8 @@ def scan_backward(
     end = tl.minimum(chunk_length, length - first).to(tl.int32)
     u += batch * u_batch + first * u_token
     delta += batch * delta_batch + first * delta_token
-    B += batch * B_batch + first * B_token
-    C += batch * C_batch + first * C_token
+    B += (batch * B_batch + first * B_token) * ALIGN
+    C += (batch * C_batch + first * C_token) * ALIGN
     z += batch * z_batch + first * z_token
     dense = (batch * length + first) * channels
     grad_y += dense
@@ -265,59 +269,59 @@ def scan_backward(
     dD = tl.zeros((BLOCK_D,), tl.float32)
     dbias = tl.zeros((BLOCK_D,), tl.float32)
     kept = batch * tl.cdiv(length, CHECKPOINT) + first // CHECKPOINT
-    blocks = tl.cdiv(end, CHECKPOINT)
-    for k in range(0, blocks):
-        t0 = (blocks - 1 - k) * CHECKPOINT
-        h = _load_state(checkpoints, kept + blocks - 1 - k, n, d, states, channels)
-        heads = (h,)
-        for i in tl.static_range(CHECKPOINT - GROUP):
+    groups = tl.cdiv(end, GROUP)
+    for k in range(0, groups):
+        t0 = (groups - 1 - k) * GROUP
+        checkpoint = t0 // CHECKPOINT
+        h = _load_state(checkpoints, kept + checkpoint, n, d, states, channels)
+        for t in range(checkpoint * CHECKPOINT, t0):
+            _, step = _load_step(delta, t, end, delta_token, d, channels, bias)
+            x = _load_token(u, t, end, u_token, d, channels)
+            b = _load_token(B, t, end, B_token * ALIGN, n, states)
+            h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
+        befores = ()
+        for i in tl.static_range(GROUP):
+            befores = befores + (h,)
             _, step = _load_step(delta, t0 + i, end, delta_token, d, channels, bias)
             x = _load_token(u, t0 + i, end, u_token, d, channels)
-            b = _load_token(B, t0 + i, end, B_token, n, states)
+            b = _load_token(B, t0 + i, end, B_token * ALIGN, n, states)
             h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
-            if i % GROUP == GROUP - 1:
-                heads = heads + (h,)
-        for q in tl.static_range(CHECKPOINT // GROUP):
-            h = heads[CHECKPOINT // GROUP - 1 - q]
-            tq = t0 + CHECKPOINT - GROUP - q * GROUP
-            group = ()
-            for i in tl.static_range(GROUP):
-                raw, step = _load_step(delta, tq + i, end, delta_token, d, channels, bias)
-                x = _load_token(u, tq + i, end, u_token, d, channels)
-                b = _load_token(B, tq + i, end, B_token, n, states)
-                group = group + ((h, raw, step, x, b),)
-                h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
-            for j in tl.static_range(GROUP):
-                t = tq + GROUP - 1 - j
-                before, raw, step, x, b = group[GROUP - 1 - j]
-                c = _load_token(C, t, end, C_token, n, states)
-                dout = _load_token(grad_y, t, end, channels, d, channels)
-                gate = _load_token(z, t, end, z_token, d, channels)
-                opened = sigmoid(gate)
-                dy = dout * gate * opened
-                y = tl.sum(h * c[:, None], axis=0) + skip * x
-                dz = dout * y * opened * (1.0 + gate * (1.0 - opened))
-                dh = g + dy[None, :] * c[:, None]
-                dc = tl.sum(dy[None, :] * h, axis=1)
-                db = tl.sum(dh * (step * x)[None, :], axis=1)
-                d_input = tl.sum(dh * b[:, None], axis=0)
-                g = dh * tl.exp2(step[None, :] * rates)
-                to_rate = g * before
-                # rates are A * log2(e); dA is of A.
-                d_step = tl.sum(to_rate * rates, axis=0) / _LOG2_E + d_input * x
-                d_raw = d_step * sigmoid(raw)
-                dA += to_rate * step[None, :]
-                dD += dy * x
-                dbias += tl.where(t < end, d_raw, 0.0)
-                h = before
-                here = (d < channels) & (t < end)
-                at = t * channels + d
-                tl.store(grad_u + at, (d_input * step + dy * skip).to(grad_u.dtype.element_ty), mask=here)
-                tl.store(grad_delta + at, d_raw.to(grad_delta.dtype.element_ty), mask=here)
-                tl.store(grad_z + at, dz.to(grad_z.dtype.element_ty), mask=here)
-                of_states = (n < states) & (t < end)
-                tl.store(parts_B + t * states + n, db, mask=of_states)
-                tl.store(parts_C + t * states + n, dc, mask=of_states)
+        results = ()
+        for j in tl.static_range(GROUP):
+            t = t0 + GROUP - 1 - j
+            before = befores[GROUP - 1 - j]
+            raw, step = _load_step(delta, t, end, delta_token, d, channels, bias)
+            x = _load_token(u, t, end, u_token, d, channels)
+            b = _load_token(B, t, end, B_token * ALIGN, n, states)
+            c = _load_token(C, t, end, C_token * ALIGN, n, states)
+            dout = _load_token(grad_y, t, end, channels, d, channels)
+            gate = _load_token(z, t, end, z_token, d, channels)
+            opened = sigmoid(gate)
+            dy = dout * gate * opened
+            y = tl.sum(h * c[:, None], axis=0) + skip * x
+            dz = dout * y * opened * (1.0 + gate * (1.0 - opened))
+            dh = g + dy[None, :] * c[:, None]
+            dc = tl.sum(dy[None, :] * h, axis=1)
+            db = tl.sum(dh * (step * x)[None, :], axis=1)
+            d_input = tl.sum(dh * b[:, None], axis=0)
+            g = dh * tl.exp2(step[None, :] * rates)
+            to_rate = g * before
+            # The rates are A * log2(e).
+            d_raw = (tl.sum(to_rate * rates, axis=0) * _LN_2 + d_input * x) * sigmoid(raw)
+            d_raw = tl.where(t < end, d_raw, 0.0)
+            dA += to_rate * step[None, :]
+            dD += dy * x
+            dbias += d_raw
+            h = before
+            results = results + ((d_input * step + dy * skip, d_raw, dz, db, dc),)
+        for j in tl.static_range(GROUP):
+            t = t0 + GROUP - 1 - j
+            du, d_raw, dz, db, dc = results[j]
+            _store_token(grad_u, t, end, channels, du, d, channels)
+            _store_token(grad_delta, t, end, channels, d_raw, d, channels)
+            _store_token(grad_z, t, end, channels, dz, d, channels)
+            _store_token(parts_B, t, end, states, db, n, states)
+            _store_token(parts_C, t, end, states, dc, n, states)
     _store_state(parts_A, index, dA, n, d, states, channels)
     tl.store(parts_D + index * channels + d, dD, mask=d < channels)
     tl.store(parts_bias + index * channels + d, dbias, mask=d < channels)
