@@ -1,0 +1,174 @@
+"""The network by bands of rows, from top to bottom, in memory that does not grow with the height.
+
+No tiles and no overlap: the bands' outputs, one below the other, are the whole image's up to the rounding
+of floats. The scan and its conv1d go on from band to band with the state that they left, and each 3x3
+convolution keeps the rows that it still needs, so that its output runs one row behind its input. The
+residuals wait for those rows. The network's output runs ``lag(config)`` rows behind, until the image ends.
+
+Features are (1, rows, width, channels) here, with as many rows as a stage of the network has by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dvmsr.config import NetworkConfig
+from dvmsr.model.network import DVMSR
+from dvmsr.model.rssb import RSSB
+from dvmsr.model.vimm import MambaState, ViMM
+
+_State = TypeVar("_State", bound=tuple[Any, ...])
+
+
+class RSSBState(NamedTuple):
+    """What a band leaves in a residual state-space block."""
+
+    vimms: tuple[MambaState, ...]
+    """Of each ViMM."""
+
+    conv: Tensor
+    """Rows that the convolution still needs."""
+
+    residual: Tensor
+    """Rows of the block's input that wait for the convolution."""
+
+
+class BandState(NamedTuple):
+    """What a band leaves for the band below it."""
+
+    shallow: Tensor
+    """Rows that the first convolution still needs."""
+
+    long_skip: Tensor
+    """Rows of the shallow features that wait for the deep ones."""
+
+    blocks: tuple[RSSBState, ...]
+    """Of each residual state-space block."""
+
+    deep: Tensor
+    """Rows that the convolution after the blocks still needs."""
+
+    reconstruct: Tensor
+    """Rows that the last convolution still needs."""
+
+
+def lag(config: NetworkConfig) -> int:
+    """Return how many rows the output runs late: one for each convolution on the longest way."""
+    return config.blocks + 3
+
+
+def start(network: DVMSR, width: int) -> BandState:
+    """Return the state above an image's first row.
+
+    Args:
+        network: The network.
+        width: Pixels in a row.
+    """
+    config, weight = network.config, network.shallow.weight
+
+    def rows(count: int, channels: int) -> Tensor:
+        return weight.new_zeros(1, count, width, channels)
+
+    features = config.channels
+    vimm = MambaState(
+        tokens=weight.new_zeros(1, config.conv_width - 1, config.inner_channels),
+        scan=weight.new_zeros(1, config.inner_channels, config.state_size),
+    )
+    # Each convolution begins with its padding, a row of zeros.
+    block = RSSBState((vimm,) * config.vimms_per_block, conv=rows(1, features), residual=rows(0, features))
+    return BandState(
+        shallow=rows(1, 3),
+        long_skip=rows(0, features),
+        blocks=(block,) * config.blocks,
+        deep=rows(1, features),
+        reconstruct=rows(1, features),
+    )
+
+
+def advance(network: DVMSR, images: Tensor, state: BandState, last: bool) -> tuple[Tensor, BandState]:
+    """Enlarge the next band of an image. Nothing that is given is changed.
+
+    Args:
+        network: The network.
+        images: The band in RGB in [0, 1], (1, 3, rows, width); rows from 0.
+        state: What the band above left, or ``start``.
+        last: Whether the image ends with this band.
+
+    Returns:
+        The rows that this band finishes, (1, 3, scale * finished, scale * width), not clipped, and what it
+        leaves.
+    """
+    centred = (images - network.rgb_mean).permute(0, 2, 3, 1)
+    shallow, shallow_rows = _convolve(network.shallow, centred, state.shallow, last)
+    features = network.token_norm(shallow)
+    blocks = []
+    for block, before in zip(network.blocks, state.blocks, strict=True):
+        assert isinstance(block, RSSB)
+        features, after = _advance_block(block, features, before, last)
+        blocks.append(after)
+    features, deep_rows = _convolve(network.deep, network.deep_norm(features), state.deep, last)
+    features, long_skip = _add_waiting(features, shallow, state.long_skip)
+    # As in the whole network, the convolution that makes pixels stays in float32.
+    with torch.autocast(images.device.type, enabled=False):
+        features = features.to(network.reconstruct.weight.dtype)
+        features, last_rows = _convolve(network.reconstruct, features, state.reconstruct, last)
+        out: Tensor = network.shuffle(features.permute(0, 3, 1, 2)) + network.rgb_mean
+    return out, BandState(shallow_rows, long_skip, tuple(blocks), deep_rows, last_rows)
+
+
+def map_state(function: Callable[..., Tensor], state: _State, *others: _State) -> _State:
+    """Apply a function to each tensor of a state, with those at the same place of other states."""
+    parts = [
+        function(*part) if isinstance(part[0], Tensor) else map_state(function, *part)
+        for part in zip(state, *others, strict=True)
+    ]
+    return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+
+
+def _advance_block(block: RSSB, x: Tensor, state: RSSBState, last: bool) -> tuple[Tensor, RSSBState]:
+    """Apply a residual state-space block to its next rows."""
+    if x.shape[1] == 0:
+        # The first rows have not come so far. Every stage has some when the image ends.
+        return x, state
+    tokens = x.flatten(1, 2)
+    vimms = []
+    for vimm, before in zip(block.vimms, state.vimms, strict=True):
+        assert isinstance(vimm, ViMM)
+        tokens, after = vimm.resume(tokens, before)
+        vimms.append(after)
+    out, rows = _convolve(block.conv, tokens.view_as(x), state.conv, last)
+    out, residual = _add_waiting(out, x, state.residual)
+    return out, RSSBState(tuple(vimms), rows, residual)
+
+
+def _convolve(conv: nn.Conv2d, x: Tensor, above: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+    """Apply a 3x3 convolution to the rows that have their neighbours.
+
+    Args:
+        conv: The convolution.
+        x: Its next rows of input.
+        above: The rows before them that it still needs, one or two.
+        last: Whether the image ends with them.
+
+    Returns:
+        The rows of output that are finished, and the rows of input that are still needed.
+    """
+    below = [torch.zeros_like(above[:, :1])] if last else []
+    rows = torch.cat([part.to(x.dtype) for part in (above, x, *below)], dim=1)
+    if rows.shape[1] < 3:
+        return x.new_empty(*x.shape[:1], 0, x.shape[2], conv.out_channels), rows
+    out = F.conv2d(rows.permute(0, 3, 1, 2), conv.weight, conv.bias, padding=(0, 1))
+    # A copy: a view would keep all rows in memory.
+    return out.permute(0, 2, 3, 1), rows[:, rows.shape[1] - 2 :].clone()
+
+
+def _add_waiting(out: Tensor, x: Tensor, waiting: Tensor) -> tuple[Tensor, Tensor]:
+    """Add the rows of a residual to the rows of output that are finished; return the sum and the rest."""
+    rows = torch.cat([waiting.to(x.dtype), x], dim=1)
+    finished = out.shape[1]
+    return rows[:, :finished] + out, rows[:, finished:].clone()
