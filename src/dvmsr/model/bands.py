@@ -11,7 +11,7 @@ Features are (1, rows, width, channels) here, with as many rows as a stage of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +21,6 @@ from dvmsr.config import NetworkConfig
 from dvmsr.model.network import DVMSR
 from dvmsr.model.rssb import RSSB
 from dvmsr.model.vimm import MambaState, ViMM
-
-_State = TypeVar("_State", bound=tuple[Any, ...])
 
 
 class RSSBState(NamedTuple):
@@ -121,13 +119,17 @@ def advance(network: DVMSR, images: Tensor, state: BandState, last: bool) -> tup
     return out, BandState(shallow_rows, long_skip, tuple(blocks), deep_rows, last_rows)
 
 
-def map_state(function: Callable[..., Tensor], state: _State, *others: _State) -> _State:
-    """Apply a function to each tensor of a state, with those at the same place of other states."""
-    parts = [
-        function(*part) if isinstance(part[0], Tensor) else map_state(function, *part)
-        for part in zip(state, *others, strict=True)
+def map_state(function: Callable[..., Any], state: Any, *others: Any) -> Any:
+    """Apply a function to each tensor of a state, with those at the same place of other states.
+
+    Returns:
+        The results, in tuples like the state's.
+    """
+    results = [
+        function(*parts) if isinstance(parts[0], Tensor) else map_state(function, *parts)
+        for parts in zip(state, *others, strict=True)
     ]
-    return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+    return type(state)(*results) if hasattr(state, "_fields") else tuple(results)
 
 
 def _advance_block(block: RSSB, x: Tensor, state: RSSBState, last: bool) -> tuple[Tensor, RSSBState]:

@@ -1,0 +1,66 @@
+"""Bands of pixels through the network, on the device where they lie."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+from torch import Tensor
+
+from dvmsr.model import DVMSR
+from dvmsr.model.bands import BandState, advance, start
+from dvmsr.torch_engine.devices import computing_in
+
+_FULL = {torch.uint8: 255.0, torch.uint16: 65535.0, torch.float32: 1.0}
+
+# TF32 is switched for the whole process, and one CUDA graph may be captured at a time.
+_launching = threading.Lock()
+
+
+class Bands:
+    """One image on its way through the network, band by band.
+
+    Args:
+        network: The network.
+        width: Pixels in a row.
+        dtype: What to compute in: float32, bfloat16 or float16.
+    """
+
+    def __init__(self, network: DVMSR, width: int, dtype: torch.dtype) -> None:
+        self._network = network
+        self._dtype = dtype
+        self._device = network.rgb_mean.device
+        with torch.inference_mode():
+            self._state = start(network, width)
+
+    def run(self, pixels: Tensor, last: bool) -> Tensor:
+        """Enlarge the next band.
+
+        Args:
+            pixels: (rows, width, 3) of uint8, uint16 or float32, on the device; rows from 0.
+            last: Whether the image ends with them.
+
+        Returns:
+            The rows that are finished, (scale * finished, scale * width, 3) of the same type, on the device;
+            valid until the next band. Integers are rounded and clipped.
+
+        Raises:
+            torch.OutOfMemoryError: The band does not fit into memory. Nothing has changed then: its rows
+                can be given again, fewer at a time.
+        """
+        with _launching, computing_in(self._dtype, self._device):
+            return self._run(pixels, last)
+
+    def _run(self, pixels: Tensor, last: bool) -> Tensor:
+        output, self._state = self._compute(pixels, self._state, last)
+        return output
+
+    def _compute(self, pixels: Tensor, state: BandState, last: bool) -> tuple[Tensor, BandState]:
+        full = _FULL[pixels.dtype]
+        images = pixels.to(torch.float32).div(full).permute(2, 0, 1)[None]
+        enlarged, state = advance(self._network, images, state, last)
+        values = enlarged[0].permute(1, 2, 0)
+        if pixels.dtype.is_floating_point:
+            return values.contiguous(), state
+        # As the native engine rounds.
+        return values.mul(full).clamp_(0, full).add_(0.5).to(pixels.dtype), state
