@@ -55,9 +55,18 @@ class BandState(NamedTuple):
     """Rows that the last convolution still needs."""
 
 
+GOES_ON = range(0)
+"""The image does not end with this band: see ``advance``."""
+
+
 def lag(config: NetworkConfig) -> int:
     """Return how many rows the output runs late: one for each convolution on the longest way."""
     return config.blocks + 3
+
+
+def all_end(config: NetworkConfig) -> range:
+    """Return what tells ``advance`` that the image ends with this band."""
+    return range(lag(config))
 
 
 def start(network: DVMSR, width: int) -> BandState:
@@ -88,33 +97,36 @@ def start(network: DVMSR, width: int) -> BandState:
     )
 
 
-def advance(network: DVMSR, images: Tensor, state: BandState, last: bool) -> tuple[Tensor, BandState]:
+def advance(network: DVMSR, images: Tensor, state: BandState, ends: range) -> tuple[Tensor, BandState]:
     """Enlarge the next band of an image. Nothing that is given is changed.
 
     Args:
         network: The network.
         images: The band in RGB in [0, 1], (1, 3, rows, width); rows from 0.
         state: What the band above left, or ``start``.
-        last: Whether the image ends with this band.
+        ends: The 3x3 convolutions for which the image ends with these rows, numbered from the first: none,
+            ``GOES_ON``, or ``all_end``. Or, below the image and with no rows, one convolution after the
+            other, each of which lets one row go on: that takes no more memory than a band of one row.
 
     Returns:
         The rows that this band finishes, (1, 3, scale * finished, scale * width), not clipped, and what it
         leaves.
     """
     centred = (images - network.rgb_mean).permute(0, 2, 3, 1)
-    shallow, shallow_rows = _convolve(network.shallow, centred, state.shallow, last)
+    shallow, shallow_rows = _convolve(network.shallow, centred, state.shallow, 0 in ends)
     features = network.token_norm(shallow)
     blocks = []
-    for block, before in zip(network.blocks, state.blocks, strict=True):
+    for number, (block, before) in enumerate(zip(network.blocks, state.blocks, strict=True), start=1):
         assert isinstance(block, RSSB)
-        features, after = _advance_block(block, features, before, last)
+        features, after = _advance_block(block, features, before, number in ends)
         blocks.append(after)
-    features, deep_rows = _convolve(network.deep, network.deep_norm(features), state.deep, last)
+    number = len(blocks) + 1
+    features, deep_rows = _convolve(network.deep, network.deep_norm(features), state.deep, number in ends)
     features, long_skip = _add_waiting(features, shallow, state.long_skip)
     # As in the whole network, the convolution that makes pixels stays in float32.
     with torch.autocast(images.device.type, enabled=False):
         features = features.to(network.reconstruct.weight.dtype)
-        features, last_rows = _convolve(network.reconstruct, features, state.reconstruct, last)
+        features, last_rows = _convolve(network.reconstruct, features, state.reconstruct, number + 1 in ends)
         out: Tensor = network.shuffle(features.permute(0, 3, 1, 2)) + network.rgb_mean
     return out, BandState(shallow_rows, long_skip, tuple(blocks), deep_rows, last_rows)
 
@@ -132,35 +144,32 @@ def map_state(function: Callable[..., Any], state: Any, *others: Any) -> Any:
     return type(state)(*results) if hasattr(state, "_fields") else tuple(results)
 
 
-def _advance_block(block: RSSB, x: Tensor, state: RSSBState, last: bool) -> tuple[Tensor, RSSBState]:
+def _advance_block(block: RSSB, x: Tensor, state: RSSBState, ends: bool) -> tuple[Tensor, RSSBState]:
     """Apply a residual state-space block to its next rows."""
-    if x.shape[1] == 0:
-        # The first rows have not come so far. Every stage has some when the image ends.
-        return x, state
-    tokens = x.flatten(1, 2)
-    vimms = []
-    for vimm, before in zip(block.vimms, state.vimms, strict=True):
-        assert isinstance(vimm, ViMM)
-        tokens, after = vimm.resume(tokens, before)
-        vimms.append(after)
-    out, rows = _convolve(block.conv, tokens.view_as(x), state.conv, last)
+    tokens, vimms = x.flatten(1, 2), list(state.vimms)
+    # Above and below the image no rows come so far.
+    if tokens.shape[1]:
+        for i, vimm in enumerate(block.vimms):
+            assert isinstance(vimm, ViMM)
+            tokens, vimms[i] = vimm.resume(tokens, vimms[i])
+    out, rows = _convolve(block.conv, tokens.view_as(x), state.conv, ends)
     out, residual = _add_waiting(out, x, state.residual)
     return out, RSSBState(tuple(vimms), rows, residual)
 
 
-def _convolve(conv: nn.Conv2d, x: Tensor, above: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+def _convolve(conv: nn.Conv2d, x: Tensor, above: Tensor, ends: bool) -> tuple[Tensor, Tensor]:
     """Apply a 3x3 convolution to the rows that have their neighbours.
 
     Args:
         conv: The convolution.
         x: Its next rows of input.
         above: The rows before them that it still needs, one or two.
-        last: Whether the image ends with them.
+        ends: Whether the image ends with them.
 
     Returns:
         The rows of output that are finished, and the rows of input that are still needed.
     """
-    below = [torch.zeros_like(above[:, :1])] if last else []
+    below = [torch.zeros_like(above[:, :1])] if ends else []
     rows = torch.cat([part.to(x.dtype) for part in (above, x, *below)], dim=1)
     if rows.shape[1] < 3:
         return x.new_empty(*x.shape[:1], 0, x.shape[2], conv.out_channels), rows

@@ -13,8 +13,9 @@ from dvmsr.torch_engine.devices import computing_in
 
 _FULL = {torch.uint8: 255.0, torch.uint16: 65535.0, torch.float32: 1.0}
 
-# TF32 is switched for the whole process, and one CUDA graph may be captured at a time.
-_launching = threading.Lock()
+launching = threading.RLock()
+"""Held while a band is launched: TF32 is switched for the whole process, and what other threads did meanwhile
+on the stream of a CUDA graph that is captured would go into the graph."""
 
 
 class Bands:
@@ -33,12 +34,12 @@ class Bands:
         with torch.inference_mode():
             self._state = start(network, width)
 
-    def run(self, pixels: Tensor, last: bool) -> Tensor:
+    def run(self, pixels: Tensor, ends: range) -> Tensor:
         """Enlarge the next band.
 
         Args:
             pixels: (rows, width, 3) of uint8, uint16 or float32, on the device; rows from 0.
-            last: Whether the image ends with them.
+            ends: Whether the image ends with them; see ``dvmsr.model.bands.advance``.
 
         Returns:
             The rows that are finished, (scale * finished, scale * width, 3) of the same type, on the device;
@@ -48,17 +49,17 @@ class Bands:
             torch.OutOfMemoryError: The band does not fit into memory. Nothing has changed then: its rows
                 can be given again, fewer at a time.
         """
-        with _launching, computing_in(self._dtype, self._device):
-            return self._run(pixels, last)
+        with launching, computing_in(self._dtype, self._device):
+            return self._run(pixels, ends)
 
-    def _run(self, pixels: Tensor, last: bool) -> Tensor:
-        output, self._state = self._compute(pixels, self._state, last)
+    def _run(self, pixels: Tensor, ends: range) -> Tensor:
+        output, self._state = self._compute(pixels, self._state, ends)
         return output
 
-    def _compute(self, pixels: Tensor, state: BandState, last: bool) -> tuple[Tensor, BandState]:
+    def _compute(self, pixels: Tensor, state: BandState, ends: range) -> tuple[Tensor, BandState]:
         full = _FULL[pixels.dtype]
         images = pixels.to(torch.float32).div(full).permute(2, 0, 1)[None]
-        enlarged, state = advance(self._network, images, state, last)
+        enlarged, state = advance(self._network, images, state, ends)
         values = enlarged[0].permute(1, 2, 0)
         if pixels.dtype.is_floating_point:
             return values.contiguous(), state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +10,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dvmsr.model import DVMSR
-from dvmsr.model.bands import BandState, map_state
-from dvmsr.torch_engine.bands import Bands
+from dvmsr.model.bands import GOES_ON, BandState, lag, map_state
+from dvmsr.torch_engine.bands import Bands, launching
+
+
+class Streams(NamedTuple):
+    """Where the copies and the computation run beside each other."""
+
+    upload: torch.cuda.Stream
+    """From pinned memory to the device."""
+
+    compute: torch.cuda.Stream
+    """The network."""
+
+    download: torch.cuda.Stream
+    """From the device to pinned memory."""
+
+
+def make_streams(device: torch.device) -> Streams:
+    """Return streams that begin with what the current stream has done so far: the weights, for one."""
+    with torch.cuda.device(device):
+        # PyTorch gives this no types.
+        streams = Streams(*(torch.cuda.Stream() for _ in range(3)))  # type: ignore[no-untyped-call]
+        streams.compute.wait_stream(torch.cuda.current_stream())
+    return streams
 
 
 class GraphedBands(Bands):
@@ -25,7 +47,7 @@ class GraphedBands(Bands):
         network: The network, on a CUDA device.
         width: Pixels in a row.
         dtype: What to compute in.
-        stream: Where the graph is captured; the current one at each ``run``.
+        stream: The current stream at each ``run``, where the graph is captured.
     """
 
     def __init__(self, network: DVMSR, width: int, dtype: torch.dtype, stream: torch.cuda.Stream) -> None:
@@ -34,11 +56,11 @@ class GraphedBands(Bands):
         self._middle_rows = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def _run(self, pixels: Tensor, last: bool) -> Tensor:
-        if last or len(pixels) != self._middle_rows:
+    def _run(self, pixels: Tensor, ends: range) -> Tensor:
+        if ends or len(pixels) != self._middle_rows:
             self._drop_graph()
             before = self._state
-            output = super()._run(pixels, last)
+            output = super()._run(pixels, ends)
             self._middle_rows = len(pixels) if _form(before) == _form(self._state) else 0
             return output
         if self._graph is None:
@@ -54,7 +76,7 @@ class GraphedBands(Bands):
         # Not the graph's memory, so that the state outlives it.
         state = map_state(torch.clone, self._state)
         with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-            self._output, after = self._compute(self._pixels, state, last=False)
+            self._output, after = self._compute(self._pixels, state, GOES_ON)
             map_state(Tensor.copy_, state, after)
         self._state, self._graph = state, graph
 
@@ -76,8 +98,9 @@ class CudaTransfer:
     Args:
         network: The network, on a CUDA device.
         compute: What to compute in.
-        shape: Rows of the largest band, width, 3.
-        output_shape: The most rows of output that a band may finish, their width, 3.
+        streams: Of the device, from ``make_streams``.
+        rows: Rows of the largest band.
+        width: Pixels in a row.
         dtype: Type of the pixels.
     """
 
@@ -85,24 +108,23 @@ class CudaTransfer:
         self,
         network: DVMSR,
         compute: torch.dtype,
-        shape: tuple[int, int, int],
-        output_shape: tuple[int, int, int],
+        streams: Streams,
+        rows: int,
+        width: int,
         dtype: np.dtype[Any],
     ) -> None:
         self._device = network.rgb_mean.device
+        self._upload, self._compute, self._download = streams
         pixels = torch.from_numpy(np.empty(0, dtype)).dtype
-        with torch.cuda.device(self._device):
-            # PyTorch gives these no types.
-            self._upload, self._compute, self._download = (
-                torch.cuda.Stream()  # type: ignore[no-untyped-call]
-                for _ in range(3)
-            )
-            # The weights were copied there on another stream.
-            self._compute.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._compute):
-                self._bands = GraphedBands(network, shape[1], compute, self._compute)
-                self._inputs = [_Slot(shape, pixels, self._device) for _ in range(2)]
-                self._outputs = [_Slot(output_shape, pixels, self._device) for _ in range(2)]
+        scale = network.config.scale
+        # The last band finishes the rows that waited, too.
+        output_shape = (scale * (rows + lag(network.config)), scale * width, 3)
+        with launching, torch.cuda.device(self._device), torch.cuda.stream(self._compute):
+            self._bands = GraphedBands(network, width, compute, self._compute)
+            self._inputs = [_Slot((rows, width, 3), pixels, self._device) for _ in range(2)]
+            self._outputs = [_Slot(output_shape, pixels, self._device) for _ in range(2)]
+            # What had this memory before, of an image that was given up, may still be at work.
+            self._upload.wait_stream(self._compute)
         self._loaded = 0
         self._launched = 0
         self._rows_on_the_way = 0
@@ -123,13 +145,13 @@ class CudaTransfer:
             slot.copied.record(self._upload)
         self._loaded += 1
 
-    def run(self, first: int, stop: int, last: bool) -> list[NDArray[Any]]:
+    def run(self, first: int, stop: int, ends: range) -> list[NDArray[Any]]:
         """See ``Transfer``."""
         slot, output = self._inputs[(self._loaded - 1) % 2], self._outputs[self._launched % 2]
-        with torch.cuda.device(self._device):
+        with launching, torch.cuda.device(self._device):
             with torch.cuda.stream(self._compute):
                 self._compute.wait_event(slot.copied)
-                pixels = self._bands.run(slot.device[first:stop], last)
+                pixels = self._bands.run(slot.device[first:stop], ends)
                 slot.computed.record(self._compute)
                 self._compute.wait_event(output.copied)
                 output.device[: len(pixels)].copy_(pixels)
@@ -138,6 +160,7 @@ class CudaTransfer:
                 self._download.wait_event(output.computed)
                 output.host[: len(pixels)].copy_(output.device[: len(pixels)], non_blocking=True)
                 output.copied.record(self._download)
+        # Of the band before, while this one is computed.
         before = self.finish()
         self._launched += 1
         self._rows_on_the_way = len(pixels)

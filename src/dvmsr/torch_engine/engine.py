@@ -8,9 +8,12 @@ from numpy.typing import DTypeLike
 from dvmsr.engine import pixel_type, whole_number
 from dvmsr.errors import ArgumentError
 from dvmsr.model import DVMSR
+from dvmsr.torch_engine.bands import Bands
+from dvmsr.torch_engine.cuda import CudaTransfer, make_streams
 from dvmsr.torch_engine.devices import find_type
 from dvmsr.torch_engine.height import band_height
 from dvmsr.torch_engine.stream import TorchStream
+from dvmsr.torch_engine.transfer import DirectTransfer, Transfer
 from dvmsr.weights import Weights
 
 
@@ -36,6 +39,7 @@ class TorchEngine:
     ) -> None:
         self._dtype = find_type(precision, device)
         self._band_rows = None if band_rows is None else whole_number("band_rows", band_rows)
+        self._device = device
         self.scale = weights.config.scale
         try:
             self._network = DVMSR.from_weights(weights).to(device).eval().requires_grad_(False)
@@ -43,6 +47,8 @@ class TorchEngine:
             raise ArgumentError(
                 f'not enough memory for the network on device "{device}": free some, or use device "cpu"'
             ) from error
+        # One set for all images: PyTorch keeps freed memory for the stream that it was taken on.
+        self._streams = make_streams(device) if device.type == "cuda" else None
 
     def stream(self, width: int, dtype: DTypeLike, threads: int) -> TorchStream:
         """Start an image.
@@ -58,5 +64,11 @@ class TorchEngine:
         width = whole_number("width", width)
         whole_number("threads", threads)
         pixels = pixel_type(dtype)
-        rows = self._band_rows or band_height(self._network.config, self._network.rgb_mean.device, width)
-        return TorchStream(self._network, self._dtype, width, pixels, rows)
+        rows = self._band_rows or band_height(self._network.config, self._device, width)
+
+        def make_transfer(rows: int) -> Transfer:
+            if self._streams is not None:
+                return CudaTransfer(self._network, self._dtype, self._streams, rows, width, pixels)
+            return DirectTransfer(Bands(self._network, width, self._dtype), self._device, rows, width, pixels)
+
+        return TorchStream(self._network.config, width, pixels, self._device, rows, make_transfer)

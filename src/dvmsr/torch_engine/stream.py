@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dvmsr.config import NetworkConfig
 from dvmsr.engine import check_rows
 from dvmsr.errors import ArgumentError
-from dvmsr.model import DVMSR
-from dvmsr.model.bands import lag
-from dvmsr.torch_engine.bands import Bands
-from dvmsr.torch_engine.cuda import CudaTransfer
-from dvmsr.torch_engine.transfer import DirectTransfer, Transfer
+from dvmsr.model.bands import GOES_ON, all_end
+from dvmsr.torch_engine.transfer import Transfer
 
 
 class TorchStream:
@@ -26,13 +25,21 @@ class TorchStream:
     """
 
     def __init__(
-        self, network: DVMSR, compute: torch.dtype, width: int, dtype: np.dtype[Any], band_rows: int
+        self,
+        config: NetworkConfig,
+        width: int,
+        dtype: np.dtype[Any],
+        device: torch.device,
+        band_rows: int,
+        make_transfer: Callable[[int], Transfer],
     ) -> None:
-        self._network = network
-        self._compute = compute
         self._width = width
         self._dtype = dtype
+        self._scale = config.scale
+        self._all_end = all_end(config)
+        self._device = device
         self._band_rows = band_rows
+        self._make_transfer = make_transfer
         self._waiting = 0
         self._ended = False
         self._transfer: Transfer | None = None
@@ -62,7 +69,7 @@ class TorchStream:
             finished = self._joined(self._take(rows, last))
         except torch.OutOfMemoryError as error:
             raise ArgumentError(
-                f'not enough memory on device "{self._network.rgb_mean.device}" for an image {self._width} '
+                f'not enough memory on device "{self._device}" for an image {self._width} '
                 "pixels wide; it grows with the width: cut the image into narrower ones, or use device "
                 '"cpu"'
             ) from error
@@ -74,52 +81,46 @@ class TorchStream:
     def _joined(self, blocks: list[NDArray[Any]]) -> NDArray[Any]:
         if len(blocks) == 1:
             return blocks[0]
-        none = np.empty((0, self._network.config.scale * self._width, 3), self._dtype)
+        none = np.empty((0, self._scale * self._width, 3), self._dtype)
         return np.concatenate([none, *blocks])
 
     def _take(self, rows: NDArray[Any], last: bool) -> list[NDArray[Any]]:
         if self._transfer is None:
             if last:
                 self._band_rows = max(1, min(self._band_rows, len(rows)))
-            self._transfer = self._make_transfer()
+            self._transfer = self._make_transfer(self._band_rows)
         finished = []
         while len(rows) or last:
             taken = min(self._band_rows - self._waiting, len(rows))
             self._transfer.buffer()[self._waiting : self._waiting + taken] = rows[:taken]
             self._waiting += taken
             rows = rows[taken:]
-            ends = last and not len(rows)
-            if self._waiting == self._band_rows or ends:
-                finished += self._run_band(self._transfer, ends)
-            if ends:
+            if last and not len(rows):
+                finished += self._run_band(self._transfer, self._all_end)
                 return finished + self._transfer.finish()
+            if self._waiting == self._band_rows:
+                finished += self._run_band(self._transfer, GOES_ON)
         return finished
 
-    def _run_band(self, transfer: Transfer, last: bool) -> list[NDArray[Any]]:
-        """Enlarge the rows that wait: at once, or in as many pieces as memory wants."""
+    def _run_band(self, transfer: Transfer, ends: range) -> list[NDArray[Any]]:
+        """Enlarge the rows that wait: at once, or in as many steps as memory wants."""
         rows, self._waiting = self._waiting, 0
         transfer.load(rows)
         finished: list[NDArray[Any]] = []
-        first = 0
-        while True:
-            stop = min(first + self._band_rows, rows)
+        steps = [(0, rows, ends)]
+        while steps:
+            first, stop, ends = step = steps.pop(0)
             try:
-                finished += transfer.run(first, stop, last and stop == rows)
+                finished += transfer.run(*step)
             except torch.OutOfMemoryError:
-                if stop - first <= 1:
+                # Tried again after this clause, whose error keeps the tensors of the attempt.
+                if stop - first > 1:
+                    middle = (first + stop) // 2
+                    steps[:0] = [(first, middle, GOES_ON), (middle, stop, ends)]
+                    self._band_rows = min(self._band_rows, middle - first)
+                elif len(ends) > 1:
+                    one_by_one = [(stop, stop, range(i, i + 1)) for i in ends]
+                    steps[:0] = [(first, stop, GOES_ON), *one_by_one]
+                else:
                     raise
-                self._band_rows = (stop - first) // 2
-                continue
-            first = stop
-            if first == rows:
-                return finished
-
-    def _make_transfer(self) -> Transfer:
-        network, width, scale = self._network, self._width, self._network.config.scale
-        device = network.rgb_mean.device
-        shape = (self._band_rows, width, 3)
-        if device.type == "cuda":
-            most = self._band_rows + lag(network.config)
-            output_shape = (scale * most, scale * width, 3)
-            return CudaTransfer(network, self._compute, shape, output_shape, self._dtype)
-        return DirectTransfer(Bands(network, width, self._compute), device, shape, self._dtype)
+        return finished

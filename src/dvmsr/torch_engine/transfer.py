@@ -22,8 +22,13 @@ class Transfer(Protocol):
         """Take this many rows of the buffer as the next band."""
         ...
 
-    def run(self, first: int, stop: int, last: bool) -> list[NDArray[Any]]:
-        """Enlarge these rows of the band; ``last`` where the image ends with them.
+    def run(self, first: int, stop: int, ends: range) -> list[NDArray[Any]]:
+        """Enlarge these rows of the band.
+
+        Args:
+            first: The first of them.
+            stop: The one after the last of them.
+            ends: Whether the image ends with them; see ``dvmsr.model.bands.advance``.
 
         Returns:
             Rows of output that have come back by now, not only of this band.
@@ -44,16 +49,17 @@ class DirectTransfer:
     Args:
         bands: The network.
         device: The device.
-        shape: Rows of the largest band, width, 3.
+        rows: Rows of the largest band.
+        width: Pixels in a row.
         dtype: Type of the pixels.
     """
 
     def __init__(
-        self, bands: Bands, device: torch.device, shape: tuple[int, int, int], dtype: np.dtype[Any]
+        self, bands: Bands, device: torch.device, rows: int, width: int, dtype: np.dtype[Any]
     ) -> None:
         self._bands = bands
         self._device = device
-        self._buffer = np.empty(shape, dtype)
+        self._buffer = np.empty((rows, width, 3), dtype)
         self._band = torch.from_numpy(self._buffer[:0])
 
     def buffer(self) -> NDArray[Any]:
@@ -64,9 +70,9 @@ class DirectTransfer:
         """See ``Transfer``."""
         self._band = torch.from_numpy(self._buffer[:rows]).to(self._device)
 
-    def run(self, first: int, stop: int, last: bool) -> list[NDArray[Any]]:
+    def run(self, first: int, stop: int, ends: range) -> list[NDArray[Any]]:
         """See ``Transfer``."""
-        return [self._bands.run(self._band[first:stop], last).cpu().numpy()]
+        return [self._bands.run(self._band[first:stop], ends).cpu().numpy()]
 
     def finish(self) -> list[NDArray[Any]]:
         """See ``Transfer``."""
