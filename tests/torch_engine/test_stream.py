@@ -49,7 +49,7 @@ def in_blocks(engine, image, heights):
 
 def assert_same(got, want, most=None):
     """Up to rounding: of floats, and at the edge between two integers."""
-    assert (got.shape, got.dtype) == (want.shape, want.dtype)
+    assert (got.shape, got.dtype, got.flags.c_contiguous) == (want.shape, want.dtype, True)
     if most is None:
         most = 1e-4 * max(1, np.abs(want).max()) if want.dtype == np.float32 else want.max() // 255 // 20 + 1
     assert np.abs(got.astype(np.float64) - want).max() <= most
@@ -208,6 +208,26 @@ def test_memory_does_not_grow_with_the_height(weights, live_memory):
     assert low == high
 
 
+def test_large_images_take_no_more_memory_of_a_gpu(make_weights):
+    """As large as it is to work: 4,096 x 4,096 pixels of input, by the student."""
+    if not torch.cuda.is_available():
+        pytest.skip("this processor lacks CUDA")
+    device = torch.zeros(1, device="cuda").device
+    engine = TorchEngine(make_weights(NetworkConfig()), device, "bf16")
+    block = noise(64, 4096)
+
+    def peak(height):
+        torch.cuda.reset_peak_memory_stats(device)
+        stream = engine.stream(4096, np.uint8, 1)
+        rows = sum(len(stream.push(block, last=top + 64 == height)) for top in range(0, height, 64))
+        assert rows == 4 * height
+        return torch.cuda.max_memory_allocated(device)
+
+    low, high = peak(1024), peak(4096)
+    assert high <= 1.05 * low
+    assert high < 4 * 2**30
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
     "config", [NetworkConfig(blocks=1), NetworkConfig(channels=16, blocks=1, expansion=4)]
@@ -220,7 +240,7 @@ def test_a_band_takes_the_memory_that_its_height_is_chosen_by(make_weights, live
     with live_memory() as memory:
         stream.push(noise(8, 16))
     per_pixel = memory.peak / (8 * 16)
-    assert 0.5 * bytes_per_pixel(config) < per_pixel < 1.1 * bytes_per_pixel(config)
+    assert 0.7 * bytes_per_pixel(config) < per_pixel < 1.1 * bytes_per_pixel(config)
 
 
 def test_height_of_a_band(device):

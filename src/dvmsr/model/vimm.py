@@ -87,10 +87,16 @@ class Mamba(nn.Module):
             Features of the same shape, and what these tokens leave.
         """
         u, z = self.in_proj(x).chunk(2, dim=-1)
-        tokens = torch.cat([state.tokens.to(u.dtype), u], dim=1)
-        y, scan = self._scan(self._conv(tokens)[:, state.tokens.shape[1] :], z, state.scan)
-        # A copy: a view would keep all tokens in memory.
-        return y, MambaState(tokens[:, x.shape[1] :].clone(), scan)
+        before, reach = state.tokens.to(u.dtype), state.tokens.shape[1]
+        mixed = self._conv(u)
+        if reach:
+            # Only the first tokens reach back; joining all of them to those before would copy much.
+            mixed[:, :reach] = self._conv(torch.cat([before, u[:, :reach]], dim=1))[:, reach:]
+        y, scan = self._scan(mixed, z, state.scan)
+        recent = u[:, max(0, u.shape[1] - reach) :]
+        # A copy: a view would keep more tokens in memory.
+        tokens = torch.cat([before, recent], dim=1)[:, recent.shape[1] :].clone()
+        return y, MambaState(tokens, scan)
 
     def _conv(self, u: Tensor) -> Tensor:
         assert self.conv1d.bias is not None

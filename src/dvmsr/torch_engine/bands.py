@@ -64,4 +64,5 @@ class Bands:
         if pixels.dtype.is_floating_point:
             return values.contiguous(), state
         # As the native engine rounds.
-        return values.mul(full).clamp_(0, full).add_(0.5).to(pixels.dtype), state
+        values = values.mul(full).clamp_(0, full).add_(0.5)
+        return values.to(pixels.dtype, memory_format=torch.contiguous_format), state
