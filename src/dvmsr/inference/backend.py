@@ -47,6 +47,8 @@ def make_engine(weights: Weights, device: str, precision: str) -> RowEngine:
     try:
         from dvmsr.torch_engine import TorchEngine, find_device, sees_gpu
     except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         if device == "auto":
             return Engine(weights, precision)
         raise MissingExtraError("torch", "gpu", f'Device "{device}"') from error

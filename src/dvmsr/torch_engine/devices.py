@@ -67,7 +67,7 @@ def find_type(precision: str, device: torch.device) -> torch.dtype:
         ArgumentError: The precision is none of these, or the device has no autocast to it.
     """
     if precision not in _TYPES:
-        raise ArgumentError(f"precision must be {', '.join(_TYPES)}, got {precision!r}")
+        raise ArgumentError(f"precision must be one of {', '.join(_TYPES)}, got {precision!r}")
     if precision != "fp32" and not torch.amp.is_autocast_available(device.type):
         raise ArgumentError(f'on device "{device}" precision must be fp32, got {precision!r}')
     return _TYPES[precision]
