@@ -26,7 +26,8 @@ class TorchEngine:
         weights: The network.
         device: Where to compute.
         precision: What to compute in: "fp32" (never TF32), or "bf16" or "fp16" by autocast. The last
-            convolution, which makes the pixels, is always computed in float32.
+            convolution, which makes the pixels, is always computed in float32, and with "fp16" so are the
+            blocks' convolutions, which go beyond its range.
         band_rows: Rows to compute at a time, from 1. By default as many as keep the device busy, or as fit
             into its free memory when a stream starts.
 
