@@ -7,9 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+import pyvips
 
 from dvmsr import NetworkConfig
 from dvmsr.cli import main
+from dvmsr.images import imresize
 from dvmsr.weights import parameter_shapes, save_weights
 
 
@@ -22,6 +24,20 @@ def network(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "noise.safetensors"
     save_weights(path, {name: rng.normal(0, 0.05, shape) for name, shape in shapes.items()}, config)
     return ["--weights", str(path)]
+
+
+@pytest.fixture
+def benchmark_set(tmp_path):
+    """Two images of noise in the layout of a benchmark set for scale 4."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "Noise" / "x4"
+    for name in ("one", "two"):
+        high = rng.integers(0, 256, (64, 48, 3), np.uint8)
+        for kind, pixels in (("HR", high), ("LR", imresize(high, 1 / 4))):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
+            image.write_to_file(str(folder / kind / f"{name}.png"))
+    return folder
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Threads, Weights
+from dvmsr.cli.options import Debug, Device, Precision, Threads, Weights
 from dvmsr.errors import DvmsrError
 
 
@@ -37,6 +37,8 @@ def upscale(
     ] = None,
     weights: Weights = None,
     threads: Threads = None,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
     image_format: Annotated[
         ImageFormat | None, typer.Option("--format", help="Format to write. By default that of each input.")
     ] = None,
@@ -48,7 +50,7 @@ def upscale(
     from dvmsr.inference.files import plan_files, upscale_file
     from dvmsr.inference.upscaler import Upscaler
 
-    upscaler = Upscaler(weights, threads=threads)
+    upscaler = Upscaler(weights, device, threads, precision)
     suffix = f".{image_format.value}" if image_format else None
     tasks = plan_files(inputs, output, scale=upscaler.scale, suffix=suffix)
     failed = []
