@@ -231,10 +231,3 @@ def test_bar_on_a_terminal(photo, network):
 
 def test_version(dvmsr):
     assert dvmsr("--version") == (0, f"dvmsr {version('dvmsr')}\n", "")
-
-
-def test_start_imports_nothing_heavy():
-    heavy = ("pyvips", "torch", "rich.progress", "dvmsr.evaluation")
-    program = f"import sys, dvmsr.cli; print(*(name for name in {heavy} if name in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""

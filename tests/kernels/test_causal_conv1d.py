@@ -10,6 +10,8 @@ import torch
 
 from dvmsr.kernels import reference
 
+pytestmark = [pytest.mark.arithmetic, pytest.mark.usefixtures("one_torch_thread")]
+
 Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 

@@ -17,6 +17,8 @@ from dvmsr.kernels import cpu, reference, selective_scan
 NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state")
 Inputs = dict[str, torch.Tensor]
 
+pytestmark = [pytest.mark.arithmetic, pytest.mark.usefixtures("one_torch_thread")]
+
 # Largest difference over the largest value.
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 4e-3, torch.bfloat16: 2e-2}
 
