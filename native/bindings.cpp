@@ -105,7 +105,7 @@ using WritablePixels = nb::ndarray<nb::c_contig, nb::device::cpu>;
 
 void make_network(dvmsr::Network* self, const nb::dict& parameters, int scale, int channels, int blocks,
                   int vimms_per_block, int state_size, int inner_channels, int conv_width, int dt_rank,
-                  bool vimm_residual, std::array<float, 3> rgb_mean) {
+                  bool vimm_residual, std::array<float, 3> rgb_mean, bool bfloat16) {
   std::map<std::string, Parameter> arrays;
   dvmsr::Parameters pointers;
   for (const auto& [name, value] : parameters) {
@@ -114,7 +114,7 @@ void make_network(dvmsr::Network* self, const nb::dict& parameters, int scale, i
   }
   const dvmsr::Config config = {scale,          channels,   blocks,  vimms_per_block, state_size,
                                 inner_channels, conv_width, dt_rank, vimm_residual,   rgb_mean};
-  new (self) dvmsr::Network(config, pointers);
+  new (self) dvmsr::Network(config, pointers, bfloat16 ? dvmsr::Precision::kBfloat16 : dvmsr::Precision::kFloat32);
 }
 
 dvmsr::Pixel pixel_of(const Pixels& array) {
@@ -148,7 +148,8 @@ NB_MODULE(_native, m) {
 
   nb::class_<dvmsr::Network>(m, "Network")
       .def("__init__", make_network, "parameters"_a, "scale"_a, "channels"_a, "blocks"_a, "vimms_per_block"_a,
-           "state_size"_a, "inner_channels"_a, "conv_width"_a, "dt_rank"_a, "vimm_residual"_a, "rgb_mean"_a);
+           "state_size"_a, "inner_channels"_a, "conv_width"_a, "dt_rank"_a, "vimm_residual"_a, "rgb_mean"_a,
+           "bfloat16"_a);
   nb::class_<dvmsr::Stream>(m, "Stream")
       .def(nb::init<const dvmsr::Network&, std::ptrdiff_t, int>(), nb::keep_alive<1, 2>(), "network"_a, "width"_a,
            "threads"_a)

@@ -8,6 +8,9 @@
 namespace dvmsr {
 
 #if defined(__x86_64__)
+namespace avx512_bf16 {
+extern const Kernels table;
+}
 namespace avx512 {
 extern const Kernels table;
 }
@@ -27,11 +30,15 @@ struct Choice {
 };
 
 const Kernels& choose() {
+#if defined(__x86_64__)
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#endif
   // Best first.
   const Choice choices[] = {
 #if defined(__x86_64__)
-      {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")},
+      {&avx512_bf16::table, avx512 && __builtin_cpu_supports("avx512bf16")},
+      {&avx512::table, avx512},
       {&avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
 #endif
       {&baseline::table, true},

@@ -2,8 +2,21 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace dvmsr {
+
+// The upper half of a float, rounded to nearest even.
+struct Bfloat16 {
+  std::uint16_t bits;
+};
+
+// What numbers are stored as. Sums are float32 always.
+enum class Precision { kFloat32, kBfloat16 };
+
+constexpr std::ptrdiff_t size_of(Precision precision) {
+  return static_cast<std::ptrdiff_t>(precision == Precision::kBfloat16 ? sizeof(Bfloat16) : sizeof(float));
+}
 
 // The most states of a channel that the scans have room for: dvmsr.config.MAX_STATE_SIZE.
 inline constexpr int kMaxStates = 256;
@@ -61,15 +74,18 @@ struct ConvGradients {
 };
 
 // Weights of a dense layer or 3x3 convolution, packed for the kernels: (panels, segments, taps,
-// inner, panel_vectors * lanes), so that they are read from front to back.
+// steps, panel_vectors * lanes), so that they are read from front to back. A step is a channel of a
+// token in float32, or two neighbouring channels in bfloat16, which lie in one 32-bit lane.
 struct Matrix {
-  const float* weights = nullptr;
+  const void* weights = nullptr;
   const float* bias = nullptr;  // for every output, padding included; or null
   int panels = 0;
   int panel_vectors = 0;  // 2 or 3
   int segments = 1;       // rows of the image
   int taps = 1;           // neighbouring tokens of a row
-  int inner = 0;          // channels of a token
+  int steps = 0;
+  Precision operands = Precision::kFloat32;  // of the weights and of the tokens that are read
+  Precision output = Precision::kFloat32;    // of the tokens that are written
 };
 
 // Everything below pads a token's channels with zeros to a `stride` that is a multiple of this.
@@ -80,6 +96,7 @@ struct LayerNorm {
   const float* bias = nullptr;
   const float* mask = nullptr;  // (stride): 1 for a channel, 0 for padding
   int channels = 0;
+  Precision output = Precision::kFloat32;
 };
 
 // Tokens that pass through a ViMM together.
@@ -126,11 +143,14 @@ struct Kernels {
   void (*causal_conv_backward)(const ConvInputs&, const ConvGradients&, std::ptrdiff_t sequence);
 
   // out = in * matrix + bias + residual (or null) for `tokens` tokens. `in` holds a pointer for each
-  // segment to the first tap of the first token.
-  void (*matmul)(const Matrix&, const float* const* in, std::ptrdiff_t in_stride, int tokens,
-                 const float* residual, float* out, std::ptrdiff_t out_stride);
-  void (*layer_norm)(const LayerNorm&, const float* in, float* out, std::ptrdiff_t stride, int tokens);
-  void (*vimm)(const Vimm&, const float* in, float* out, std::ptrdiff_t tokens, const VimmState&,
+  // segment to the first tap of the first token. Strides count numbers, not bytes; what `in` and
+  // `out` point at is as the matrix says. `out` is neither `in` nor `residual`.
+  void (*matmul)(const Matrix&, const void* const* in, std::ptrdiff_t in_stride, int tokens,
+                 const float* residual, void* out, std::ptrdiff_t out_stride);
+  // `out` is of the precision that the norm says.
+  void (*layer_norm)(const LayerNorm&, const float* in, void* out, std::ptrdiff_t stride, int tokens);
+  // `out` is of the precision that out_proj says.
+  void (*vimm)(const Vimm&, const float* in, void* out, std::ptrdiff_t tokens, const VimmState&,
                float* workspace);
 };
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "denormals.hpp"
+#include "kernels.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -31,7 +32,6 @@ inline constexpr int kLanes = 4;
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 using IntVec = std::uint32_t __attribute__((vector_size(kLanes * sizeof(float))));
 
-
 DVMSR_ALWAYS_INLINE Vec load(const float* p) {
   Vec v;
   std::memcpy(&v, p, sizeof v);
@@ -41,6 +41,26 @@ DVMSR_ALWAYS_INLINE Vec load(const float* p) {
 DVMSR_ALWAYS_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 
 DVMSR_ALWAYS_INLINE Vec broadcast(float x) { return x - Vec{}; }
+
+// Rounded to nearest even, to kLanes numbers.
+DVMSR_ALWAYS_INLINE void store(Bfloat16* p, Vec v) {
+#if defined(__AVX512BF16__)
+  const __m256bh half = _mm512_cvtneps_pbh(v);
+#else
+  using Half = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
+  IntVec bits = (IntVec)v;
+  bits += 0x7fff + ((bits >> 16) & 1);
+  const Half half = __builtin_convertvector(bits >> 16, Half);
+#endif
+  std::memcpy(p, &half, sizeof half);
+}
+
+// Two neighbouring numbers, in every lane.
+DVMSR_ALWAYS_INLINE IntVec broadcast_pair(const Bfloat16* p) {
+  std::uint32_t pair;
+  std::memcpy(&pair, p, sizeof pair);
+  return pair - IntVec{};
+}
 
 // a * b + c, rounded once where the processor can. The build turns off the compiler's own
 // contraction: every fused operation stands in the source, so that two instantiations of one
@@ -54,6 +74,16 @@ DVMSR_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return vfmaq_f32(c, a, b);
 #else
   return a * b + c;
+#endif
+}
+
+// a.first * b.first + a.second * b.second + c in every lane, where a and b hold pairs of bfloat16.
+DVMSR_ALWAYS_INLINE Vec dot_pair(IntVec a, IntVec b, Vec c) {
+#if defined(__AVX512BF16__)
+  return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+#else
+  constexpr std::uint32_t kUpper = 0xffff0000u;
+  return fma((Vec)(a << 16), (Vec)(b << 16), fma((Vec)(a & kUpper), (Vec)(b & kUpper), c));
 #endif
 }
 

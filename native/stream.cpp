@@ -11,8 +11,8 @@ namespace dvmsr {
 
 namespace {
 
-// Pixels that the last convolution makes before they are turned into the caller's type.
-constexpr std::ptrdiff_t kWriteChunk = 64;
+// Tokens of a convolution that goes to the workspace, to be changed further while they are near.
+constexpr std::ptrdiff_t kConvChunk = 96;
 // Tokens that a stage should have before it, so that switching stages costs little.
 constexpr std::ptrdiff_t kTaskTokens = 256;
 
@@ -43,8 +43,12 @@ void write_pixels(const float* in, std::ptrdiff_t stride, std::ptrdiff_t count, 
 
 }  // namespace
 
-Ring::Ring(std::ptrdiff_t width, std::ptrdiff_t stride, std::ptrdiff_t capacity)
-    : width_(width), stride_(stride), capacity_(capacity), data_(aligned_zeros((width + 2) * stride * capacity)) {}
+Ring::Ring(std::ptrdiff_t width, std::ptrdiff_t stride, Precision precision, std::ptrdiff_t capacity)
+    : width_(width),
+      stride_(stride),
+      token_bytes_(stride * size_of(precision)),
+      capacity_(capacity),
+      data_(aligned_zeros((width + 2) * token_bytes_ * capacity / static_cast<std::ptrdiff_t>(sizeof(float)))) {}
 
 Stream::Stream(const Network& network, std::ptrdiff_t width, int threads)
     : network_(network),
@@ -59,26 +63,27 @@ void Stream::build() {
   const std::ptrdiff_t stride = network_.stride;
   const std::ptrdiff_t slack = 2 * batch_;
   rings_.reserve(static_cast<std::size_t>(4 + config.blocks * (config.vimms_per_block + 1)));  // stages keep references
-  zero_row_ = allocate((width_ + 2) * stride);
-  workspace_floats_ = kWriteChunk * round_up(3 * config.scale * config.scale, kChannelMultiple);
+  const int width = static_cast<int>(width_);
+  zero_row_ = reinterpret_cast<const std::byte*>(allocate((width_ + 2) * stride));
+  workspace_floats_ = kConvChunk * std::max(stride, round_up(3 * config.scale * config.scale, kChannelMultiple));
 
   // A reader with a halo of 1 holds three rows; where a second reader waits for the rows that a
   // longer way makes of this ring's, the ring is as high as that way is late.
   const std::ptrdiff_t conv_rows = 3 + slack;
-  Ring& pixels = add_ring(Network::kPixelStride, conv_rows);
+  Ring& pixels = add_ring(Network::kPixelStride, Precision::kFloat32, conv_rows);
   const std::size_t source = add_stage({}, conv_rows, [this, &pixels](std::ptrdiff_t row, float*) {
     read_row(row, pixels.row(row));
   });
 
   const auto in_flight = std::min<std::ptrdiff_t>(threads_, config.blocks * (config.vimms_per_block + 1)) * batch_;
   const std::ptrdiff_t skip_rows = config.blocks + 3 + slack + in_flight;
-  Ring& shallow = add_ring(stride, skip_rows);
-  Ring* features = &add_ring(stride, skip_rows);
-  const std::size_t shallow_stage = add_stage({{source, 1}}, skip_rows, [this, &pixels, &shallow, out = features](std::ptrdiff_t row, float*) {
-    convolve(network_.shallow, pixels, Network::kPixelStride, row, nullptr, shallow.row(row));
-    network_.kernels.layer_norm(network_.token_norm, shallow.row(row), out->row(row), network_.stride,
-                                static_cast<int>(width_));
-  });
+  Ring& shallow = add_ring(stride, Precision::kFloat32, skip_rows);
+  Ring* features = &add_ring(stride, Precision::kFloat32, skip_rows);
+  const std::size_t shallow_stage =
+      add_stage({{source, 1}}, skip_rows, [this, width, &pixels, &shallow, out = features](std::ptrdiff_t row, float*) {
+        convolve(network_.shallow, pixels, row, 0, width, nullptr, shallow.row(row), network_.stride);
+        network_.kernels.layer_norm(network_.token_norm, shallow.row(row), out->row(row), network_.stride, width);
+      });
 
   std::size_t before = shallow_stage;
   for (const Block& block : network_.blocks) {
@@ -88,31 +93,39 @@ void Stream::build() {
       workspace_floats_ = std::max(workspace_floats_, vimm.workspace());
       const bool last_vimm = &vimm == &block.vimms.back();
       const std::ptrdiff_t rows = last_vimm ? conv_rows : 1 + slack;
-      Ring& out = add_ring(stride, rows);
+      Ring& out = add_ring(stride, vimm.out_proj.output, rows);
       const VimmState state = vimm_state(vimm);
       before = add_stage({{before, 0}}, rows, [this, &vimm, &out, in = features, state](std::ptrdiff_t row, float* workspace) {
-        network_.kernels.vimm(vimm, in->row(row), out.row(row), width_, state, workspace);
+        network_.kernels.vimm(vimm, in->row(row), out.token(row, 0), width_, state, workspace);
       });
       features = &out;
     }
     const bool last_block = &block == &network_.blocks.back();
     // The next block's convolution reads these rows once its ViMMs are a row further.
     const std::ptrdiff_t rows = 3 + slack + (last_block ? 0 : config.vimms_per_block * batch_);
-    Ring& out = add_ring(stride, rows);
-    before = add_stage({{before, 1}, {block_stage, 0}}, rows,
-                       [this, &block, &out, in = features, block_input, last_block](std::ptrdiff_t row, float*) {
-                         convolve(block.conv, *in, network_.stride, row, block_input->row(row), out.row(row));
-                         if (last_block)
-                           network_.kernels.layer_norm(network_.deep_norm, out.row(row), out.row(row), network_.stride,
-                                                       static_cast<int>(width_));
-                       });
+    Ring& out = add_ring(stride, last_block ? network_.deep_norm.output : Precision::kFloat32, rows);
+    Work work = [this, width, &block, &out, in = features, block_input](std::ptrdiff_t row, float*) {
+      convolve(block.conv, *in, row, 0, width, block_input->row(row), out.row(row), network_.stride);
+    };
+    if (last_block)
+      work = [this, &block, &out, in = features, block_input](std::ptrdiff_t row, float* workspace) {
+        for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
+          const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
+          convolve(block.conv, *in, row, x, count, block_input->row(row) + x * network_.stride, workspace,
+                   network_.stride);
+          network_.kernels.layer_norm(network_.deep_norm, workspace, out.token(row, x), network_.stride,
+                                      static_cast<int>(count));
+        }
+      };
+    before = add_stage({{before, 1}, {block_stage, 0}}, rows, std::move(work));
     features = &out;
   }
 
-  Ring& deep = add_ring(stride, conv_rows);
+  Ring& deep = add_ring(stride, network_.deep.output, conv_rows);
   before = add_stage({{before, 1}, {shallow_stage, 0}}, conv_rows,
-                     [this, &deep, &shallow, in = features](std::ptrdiff_t row, float*) {
-                       convolve(network_.deep, *in, network_.stride, row, shallow.row(row), deep.row(row));
+                     [this, width, &deep, &shallow, in = features](std::ptrdiff_t row, float*) {
+                       convolve(network_.deep, *in, row, 0, width, shallow.row(row), deep.token(row, 0),
+                                network_.stride);
                      });
   add_stage({{before, 1}}, 0,
             [this, &deep](std::ptrdiff_t row, float* workspace) { write_row(deep, row, workspace); });
@@ -124,7 +137,9 @@ std::size_t Stream::add_stage(std::vector<Input> inputs, std::ptrdiff_t ring_row
   return stages_.size() - 1;
 }
 
-Ring& Stream::add_ring(std::ptrdiff_t stride, std::ptrdiff_t rows) { return rings_.emplace_back(width_, stride, rows); }
+Ring& Stream::add_ring(std::ptrdiff_t stride, Precision precision, std::ptrdiff_t rows) {
+  return rings_.emplace_back(width_, stride, precision, rows);
+}
 
 float* Stream::allocate(std::ptrdiff_t count) {
   memory_.push_back(aligned_zeros(count));
@@ -135,12 +150,12 @@ VimmState Stream::vimm_state(const Vimm& vimm) {
   return {allocate((vimm.conv_taps - 1) * vimm.inner_stride), allocate(vimm.states * vimm.inner_stride)};
 }
 
-void Stream::convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t in_stride, std::ptrdiff_t row,
-                      const float* residual, float* out) const {
+void Stream::convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x, std::ptrdiff_t count,
+                      const float* residual, void* out, std::ptrdiff_t out_stride) const {
   const bool below = !ended_ || row + 1 < received_;
-  const float* rows[3] = {row > 0 ? in.row(row - 1) - in_stride : zero_row_, in.row(row) - in_stride,
-                          below ? in.row(row + 1) - in_stride : zero_row_};
-  network_.kernels.matmul(matrix, rows, in_stride, static_cast<int>(width_), residual, out, network_.stride);
+  const void* rows[3] = {row > 0 ? in.token(row - 1, x - 1) : zero_row_, in.token(row, x - 1),
+                         below ? in.token(row + 1, x - 1) : zero_row_};
+  network_.kernels.matmul(matrix, rows, in.stride(), static_cast<int>(count), residual, out, out_stride);
 }
 
 void Stream::read_row(std::ptrdiff_t row, float* out) const {
@@ -157,14 +172,9 @@ void Stream::write_row(const Ring& in, std::ptrdiff_t row, float* workspace) con
   const std::ptrdiff_t scale = network_.config.scale;
   const std::ptrdiff_t stride = round_up(3 * scale * scale, kChannelMultiple);
   const std::ptrdiff_t run = 3 * scale;  // values of one input pixel in one row of output
-  const bool below = !ended_ || row + 1 < received_;
-  for (std::ptrdiff_t x = 0; x < width_; x += kWriteChunk) {
-    const std::ptrdiff_t count = std::min(kWriteChunk, width_ - x);
-    const std::ptrdiff_t shift = (x - 1) * network_.stride;
-    const float* rows[3] = {row > 0 ? in.row(row - 1) + shift : zero_row_, in.row(row) + shift,
-                            below ? in.row(row + 1) + shift : zero_row_};
-    network_.kernels.matmul(network_.reconstruct, rows, network_.stride, static_cast<int>(count), nullptr, workspace,
-                            stride);
+  for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
+    const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
+    convolve(network_.reconstruct, in, row, x, count, nullptr, workspace, stride);
     for (std::ptrdiff_t i = 0; i < scale; ++i) {
       const std::ptrdiff_t first = (((row - first_output_) * scale + i) * width_ + x) * run;
       const float* values = workspace + i * run;

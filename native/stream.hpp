@@ -27,12 +27,17 @@ enum class Pixel { kUint8, kUint16, kFloat };
 // Rows of features between stages. A row has a zero token before its first and after its last one.
 class Ring {
  public:
-  Ring(std::ptrdiff_t width, std::ptrdiff_t stride, std::ptrdiff_t capacity);
-  // Row r's first token; every row that was never written is zero.
-  float* row(std::ptrdiff_t r) const { return data_.get() + (r % capacity_ * (width_ + 2) + 1) * stride_; }
+  Ring(std::ptrdiff_t width, std::ptrdiff_t stride, Precision precision, std::ptrdiff_t capacity);
+  // Token x of row r, from -1; every row that was never written is zero.
+  std::byte* token(std::ptrdiff_t r, std::ptrdiff_t x) const {
+    return reinterpret_cast<std::byte*>(data_.get()) + (r % capacity_ * (width_ + 2) + 1 + x) * token_bytes_;
+  }
+  // Row r's first token, where numbers are float32.
+  float* row(std::ptrdiff_t r) const { return reinterpret_cast<float*>(token(r, 0)); }
+  std::ptrdiff_t stride() const { return stride_; }
 
  private:
-  std::ptrdiff_t width_, stride_, capacity_;
+  std::ptrdiff_t width_, stride_, token_bytes_, capacity_;
   Memory data_;
 };
 
@@ -65,12 +70,13 @@ class Stream {
   };
 
   std::size_t add_stage(std::vector<Input> inputs, std::ptrdiff_t ring_rows, Work work);
-  Ring& add_ring(std::ptrdiff_t stride, std::ptrdiff_t rows);
+  Ring& add_ring(std::ptrdiff_t stride, Precision precision, std::ptrdiff_t rows);
   float* allocate(std::ptrdiff_t count);
   VimmState vimm_state(const Vimm& vimm);
   void build();
-  void convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t in_stride, std::ptrdiff_t row,
-                const float* residual, float* out) const;
+  // Tokens [x, x + count) of a row.
+  void convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x, std::ptrdiff_t count,
+                const float* residual, void* out, std::ptrdiff_t out_stride) const;
   void read_row(std::ptrdiff_t row, float* out) const;
   void write_row(const Ring& in, std::ptrdiff_t row, float* workspace) const;
 
@@ -85,7 +91,7 @@ class Stream {
   std::vector<Ring> rings_;
   std::vector<Stage> stages_;
   std::vector<Memory> memory_;
-  const float* zero_row_ = nullptr;
+  const std::byte* zero_row_ = nullptr;
 
   std::ptrdiff_t received_ = 0;  // rows of input so far
   bool ended_ = false;

@@ -28,6 +28,7 @@ class Network:
         dt_rank: int,
         vimm_residual: bool,
         rgb_mean: tuple[float, float, float],
+        bfloat16: bool,
     ) -> None: ...
 
 class Stream:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvmsr import ArgumentError, NetworkConfig
-from dvmsr.engine import Engine
+from dvmsr.engine import PRECISIONS, Engine
 from dvmsr.weights import save_weights
 
 CONFIG = NetworkConfig(scale=3, channels=20, blocks=2, vimms_per_block=2, state_size=5)
@@ -23,9 +23,9 @@ CONFIG = NetworkConfig(scale=3, channels=20, blocks=2, vimms_per_block=2, state_
 LATE = CONFIG.blocks + 3
 
 
-@pytest.fixture(scope="module")
-def engine(make_weights):
-    return Engine(make_weights(CONFIG))
+@pytest.fixture(scope="module", params=PRECISIONS)
+def engine(make_weights, request):
+    return Engine(make_weights(CONFIG), request.param)
 
 
 def noise(height, width, dtype=np.uint8, seed=0):
@@ -77,7 +77,7 @@ def test_same_bits_for_any_network(make_weights, data):
         conv_width=data.draw(st.integers(1, 5)),
         vimm_residual=data.draw(st.booleans()),
     )
-    engine = Engine(make_weights(config))
+    engine = Engine(make_weights(config), data.draw(st.sampled_from(PRECISIONS)))
     image = noise(data.draw(st.integers(1, 40)), data.draw(st.integers(1, 9)), np.float32)
     heights = data.draw(st.lists(st.integers(0, 15), max_size=8))
     got = in_blocks(engine, image, heights, data.draw(st.integers(1, 8)))

@@ -1,5 +1,12 @@
 """The CPU engine: rows of an image in, rows of the enlarged image out. Needs no PyTorch."""
 
-from dvmsr.engine.engine import Engine, EngineStream, available_threads, instruction_set, whole_number
+from dvmsr.engine.engine import (
+    PRECISIONS,
+    Engine,
+    EngineStream,
+    available_threads,
+    instruction_set,
+    whole_number,
+)
 
-__all__ = ["Engine", "EngineStream", "available_threads", "instruction_set", "whole_number"]
+__all__ = ["PRECISIONS", "Engine", "EngineStream", "available_threads", "instruction_set", "whole_number"]
