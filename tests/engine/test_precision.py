@@ -75,7 +75,7 @@ def test_operands_are_rounded_where_the_definition_rounds_them(make_weights, see
     ids=["student", "residual", "odd", "wide"],
 )
 def test_errors_are_those_of_rounding(make_weights, config):
-    """Through a whole network only the size of the error can be foretold: a factor of 1.5 is left to chance."""
+    """Through a whole network only the size of the error can be foretold: 1.5 is left to chance."""
     weights = make_weights(config)
     image = np.random.default_rng(0).random((12, 13, 3), np.float32)
     exact = by_definition(weights, image, bfloat16=False)
