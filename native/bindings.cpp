@@ -10,6 +10,7 @@
 #include "kernels.hpp"
 #include "network.hpp"
 #include "parallel.hpp"
+#include "profile.hpp"
 #include "stream.hpp"
 
 namespace nb = nanobind;
@@ -145,6 +146,15 @@ NB_MODULE(_native, m) {
   m.def("causal_conv_forward", causal_conv_forward, "x"_a, "weight"_a, "bias"_a, "y"_a, "threads"_a);
   m.def("causal_conv_backward", causal_conv_backward, "x"_a, "weight"_a, "bias"_a, "grad_y"_a, "grad_x"_a,
         "grad_weight"_a, "grad_bias"_a, "threads"_a);
+  m.def(
+      "measure_peak",
+      [](bool bfloat16) {
+        const nb::gil_scoped_release release;
+        const dvmsr::Peak peak =
+            dvmsr::measure_peak(bfloat16 ? dvmsr::Precision::kBfloat16 : dvmsr::Precision::kFloat32);
+        return std::array<double, 2>{peak.flops, peak.bytes};
+      },
+      "bfloat16"_a);
 
   nb::class_<dvmsr::Network>(m, "Network")
       .def("__init__", make_network, "parameters"_a, "scale"_a, "channels"_a, "blocks"_a, "vimms_per_block"_a,
@@ -153,6 +163,9 @@ NB_MODULE(_native, m) {
   nb::class_<dvmsr::Stream>(m, "Stream")
       .def(nb::init<const dvmsr::Network&, std::ptrdiff_t, int>(), nb::keep_alive<1, 2>(), "network"_a, "width"_a,
            "threads"_a)
+      .def("profile", &dvmsr::Stream::profile)
+      .def("seconds_of_operations", &dvmsr::Stream::seconds_of_operations)
+      .def("seconds", &dvmsr::Stream::seconds)
       .def("rows_after", &dvmsr::Stream::rows_after, "rows"_a, "last"_a)
       .def("run", run_stream, "input"_a, "output"_a, "last"_a);
 }

@@ -48,6 +48,7 @@ const Kernels table = {
     matmul,
     layer_norm,
     vimm,
+    multiply_adds,
 };
 
 }  // namespace dvmsr::DVMSR_ISA

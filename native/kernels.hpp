@@ -127,6 +127,27 @@ struct VimmState {
   float* scan = nullptr;  // (states, inner_stride)
 };
 
+// What the engine's time is told by.
+enum class Operation {
+  kRead,
+  kShallow,
+  kLayerNorm,
+  kInProj,
+  kCausalConv,
+  kXProj,
+  kDtProj,
+  kScan,
+  kOutProj,
+  kConv,
+  kReconstruct,
+  kWrite,
+};
+inline constexpr int kOperations = 12;
+
+class Laps;
+// Counts the time since the last lap for the operation, where there are laps.
+void lap(Laps* laps, Operation operation);
+
 struct Kernels {
   const char* name;
   int lanes;  // floats in a vector
@@ -151,7 +172,11 @@ struct Kernels {
   void (*layer_norm)(const LayerNorm&, const float* in, void* out, std::ptrdiff_t stride, int tokens);
   // `out` is of the precision that out_proj says.
   void (*vimm)(const Vimm&, const float* in, void* out, std::ptrdiff_t tokens, const VimmState&,
-               float* workspace);
+               float* workspace, Laps* laps);
+
+  // Multiplies and adds as matmul does, `steps` times, with all operands in the nearest cache.
+  // Returns how many multiplications and additions that was; `sink` gets a vector of sums.
+  double (*multiply_adds)(Precision precision, std::ptrdiff_t steps, float* sink);
 };
 
 // The best set that this processor runs, or the one that the environment variable

@@ -113,4 +113,35 @@ inline void matmul(const Matrix& m, const void* const* in, std::ptrdiff_t in_str
   run(m, in, in_stride, tokens, residual, out, out_stride);
 }
 
+template <typename In>
+double multiply_adds_of(std::ptrdiff_t steps, float* sink) {
+  constexpr int kVectors = 2, kRows = kAccumulators / kVectors;
+  Vec sum[kRows][kVectors] = {};
+  alignas(64) In inputs[kRows * 2] = {};
+  alignas(64) float weights[kVectors * kLanes] = {};
+  // Unknown to the compiler, so that every step has to be carried out.
+  __asm__ volatile("" : : "r"(inputs), "r"(weights) : "memory");
+  for (std::ptrdiff_t i = 0; i < steps; ++i) {
+    typename Step<In>::Operand row[kVectors];
+    std::memcpy(row, weights, sizeof row);
+#pragma GCC unroll 24
+    for (int r = 0; r < kRows; ++r) {
+      const auto input = Step<In>::input(inputs + r * 2);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = Step<In>::multiply_add(input, row[v], sum[r][v]);
+    }
+  }
+  Vec total{};
+#pragma GCC unroll 24
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) total += sum[r][v];
+  store(sink, total);
+  return 2.0 * Step<In>::kChannels * kLanes * kAccumulators * static_cast<double>(steps);
+}
+
+inline double multiply_adds(Precision precision, std::ptrdiff_t steps, float* sink) {
+  return (precision == Precision::kFloat32 ? multiply_adds_of<float> : multiply_adds_of<Bfloat16>)(steps, sink);
+}
+
 }  // namespace dvmsr::DVMSR_ISA

@@ -71,8 +71,9 @@ void Stream::build() {
   // longer way makes of this ring's, the ring is as high as that way is late.
   const std::ptrdiff_t conv_rows = 3 + slack;
   Ring& pixels = add_ring(Network::kPixelStride, Precision::kFloat32, conv_rows);
-  const std::size_t source = add_stage({}, conv_rows, [this, &pixels](std::ptrdiff_t row, float*) {
+  const std::size_t source = add_stage({}, conv_rows, [this, &pixels](std::ptrdiff_t row, const Worker& worker) {
     read_row(row, pixels.row(row));
+    lap(worker.laps, Operation::kRead);
   });
 
   const auto in_flight = std::min<std::ptrdiff_t>(threads_, config.blocks * (config.vimms_per_block + 1)) * batch_;
@@ -80,10 +81,14 @@ void Stream::build() {
   Ring& shallow = add_ring(stride, Precision::kFloat32, skip_rows);
   Ring* features = &add_ring(stride, Precision::kFloat32, skip_rows);
   const std::size_t shallow_stage =
-      add_stage({{source, 1}}, skip_rows, [this, width, &pixels, &shallow, out = features](std::ptrdiff_t row, float*) {
-        convolve(network_.shallow, pixels, row, 0, width, nullptr, shallow.row(row), network_.stride);
-        network_.kernels.layer_norm(network_.token_norm, shallow.row(row), out->row(row), network_.stride, width);
-      });
+      add_stage({{source, 1}}, skip_rows,
+                [this, width, &pixels, &shallow, out = features](std::ptrdiff_t row, const Worker& worker) {
+                  convolve(network_.shallow, pixels, row, 0, width, nullptr, shallow.row(row), network_.stride);
+                  lap(worker.laps, Operation::kShallow);
+                  network_.kernels.layer_norm(network_.token_norm, shallow.row(row), out->row(row), network_.stride,
+                                              width);
+                  lap(worker.laps, Operation::kLayerNorm);
+                });
 
   std::size_t before = shallow_stage;
   for (const Block& block : network_.blocks) {
@@ -95,26 +100,32 @@ void Stream::build() {
       const std::ptrdiff_t rows = last_vimm ? conv_rows : 1 + slack;
       Ring& out = add_ring(stride, vimm.out_proj.output, rows);
       const VimmState state = vimm_state(vimm);
-      before = add_stage({{before, 0}}, rows, [this, &vimm, &out, in = features, state](std::ptrdiff_t row, float* workspace) {
-        network_.kernels.vimm(vimm, in->row(row), out.token(row, 0), width_, state, workspace);
-      });
+      before = add_stage({{before, 0}}, rows,
+                         [this, &vimm, &out, in = features, state](std::ptrdiff_t row, const Worker& worker) {
+                           network_.kernels.vimm(vimm, in->row(row), out.token(row, 0), width_, state,
+                                                 worker.workspace.get(), worker.laps);
+                         });
       features = &out;
     }
     const bool last_block = &block == &network_.blocks.back();
     // The next block's convolution reads these rows once its ViMMs are a row further.
     const std::ptrdiff_t rows = 3 + slack + (last_block ? 0 : config.vimms_per_block * batch_);
     Ring& out = add_ring(stride, last_block ? network_.deep_norm.output : Precision::kFloat32, rows);
-    Work work = [this, width, &block, &out, in = features, block_input](std::ptrdiff_t row, float*) {
+    Work work = [this, width, &block, &out, in = features, block_input](std::ptrdiff_t row, const Worker& worker) {
       convolve(block.conv, *in, row, 0, width, block_input->row(row), out.row(row), network_.stride);
+      lap(worker.laps, Operation::kConv);
     };
     if (last_block)
-      work = [this, &block, &out, in = features, block_input](std::ptrdiff_t row, float* workspace) {
+      work = [this, &block, &out, in = features, block_input](std::ptrdiff_t row, const Worker& worker) {
+        float* workspace = worker.workspace.get();
         for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
           const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
           convolve(block.conv, *in, row, x, count, block_input->row(row) + x * network_.stride, workspace,
                    network_.stride);
+          lap(worker.laps, Operation::kConv);
           network_.kernels.layer_norm(network_.deep_norm, workspace, out.token(row, x), network_.stride,
                                       static_cast<int>(count));
+          lap(worker.laps, Operation::kLayerNorm);
         }
       };
     before = add_stage({{before, 1}, {block_stage, 0}}, rows, std::move(work));
@@ -123,12 +134,13 @@ void Stream::build() {
 
   Ring& deep = add_ring(stride, network_.deep.output, conv_rows);
   before = add_stage({{before, 1}, {shallow_stage, 0}}, conv_rows,
-                     [this, width, &deep, &shallow, in = features](std::ptrdiff_t row, float*) {
+                     [this, width, &deep, &shallow, in = features](std::ptrdiff_t row, const Worker& worker) {
                        convolve(network_.deep, *in, row, 0, width, shallow.row(row), deep.token(row, 0),
                                 network_.stride);
+                       lap(worker.laps, Operation::kConv);
                      });
   add_stage({{before, 1}}, 0,
-            [this, &deep](std::ptrdiff_t row, float* workspace) { write_row(deep, row, workspace); });
+            [this, &deep](std::ptrdiff_t row, const Worker& worker) { write_row(deep, row, worker); });
 }
 
 std::size_t Stream::add_stage(std::vector<Input> inputs, std::ptrdiff_t ring_rows, Work work) {
@@ -168,13 +180,15 @@ void Stream::read_row(std::ptrdiff_t row, float* out) const {
   }
 }
 
-void Stream::write_row(const Ring& in, std::ptrdiff_t row, float* workspace) const {
+void Stream::write_row(const Ring& in, std::ptrdiff_t row, const Worker& worker) const {
+  float* workspace = worker.workspace.get();
   const std::ptrdiff_t scale = network_.config.scale;
   const std::ptrdiff_t stride = round_up(3 * scale * scale, kChannelMultiple);
   const std::ptrdiff_t run = 3 * scale;  // values of one input pixel in one row of output
   for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
     const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
     convolve(network_.reconstruct, in, row, x, count, nullptr, workspace, stride);
+    lap(worker.laps, Operation::kReconstruct);
     for (std::ptrdiff_t i = 0; i < scale; ++i) {
       const std::ptrdiff_t first = (((row - first_output_) * scale + i) * width_ + x) * run;
       const float* values = workspace + i * run;
@@ -184,7 +198,15 @@ void Stream::write_row(const Ring& in, std::ptrdiff_t row, float* workspace) con
         case Pixel::kFloat: write_pixels<float>(values, stride, count, run, output_, first); break;
       }
     }
+    lap(worker.laps, Operation::kWrite);
   }
+}
+
+std::array<double, kOperations> Stream::seconds_of_operations() const {
+  std::array<double, kOperations> total{};
+  for (const Laps& laps : laps_)
+    for (std::size_t i = 0; i < kOperations; ++i) total[i] += laps.seconds()[i];
+  return total;
 }
 
 std::ptrdiff_t Stream::rows_after(std::ptrdiff_t rows, bool last) const {
@@ -202,9 +224,13 @@ void Stream::run(const void* input, std::ptrdiff_t rows, bool last, void* output
   received_ += rows;
   ended_ = last;
   const int threads = std::min(threads_, static_cast<int>(stages_.size()));
-  std::vector<Memory> workspaces;
-  for (int i = 0; i < threads; ++i) workspaces.push_back(aligned_zeros(workspace_floats_));
-  run_in_threads(threads, [&](int i) { work(workspaces[static_cast<std::size_t>(i)].get()); });
+  if (profiled_) laps_.resize(static_cast<std::size_t>(threads));
+  std::vector<Worker> workers;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(threads); ++i)
+    workers.push_back({aligned_zeros(workspace_floats_), profiled_ ? &laps_[i] : nullptr});
+  const auto begin = std::chrono::steady_clock::now();
+  run_in_threads(threads, [&](int i) { work(workers[static_cast<std::size_t>(i)]); });
+  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 std::ptrdiff_t Stream::ready_rows(const Stage& stage) const {
@@ -220,7 +246,7 @@ std::ptrdiff_t Stream::ready_rows(const Stage& stage) const {
   return std::min(end - stage.next, batch_);
 }
 
-void Stream::work(float* workspace) {
+void Stream::work(const Worker& worker) {
   const FlushDenormals flush;
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
@@ -239,7 +265,8 @@ void Stream::work(float* workspace) {
     }
     chosen->busy = true;
     lock.unlock();
-    for (std::ptrdiff_t i = 0; i < rows; ++i) chosen->work(chosen->next + i, workspace);
+    if (worker.laps) worker.laps->start();
+    for (std::ptrdiff_t i = 0; i < rows; ++i) chosen->work(chosen->next + i, worker);
     lock.lock();
     chosen->next += rows;
     chosen->busy = false;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "network.hpp"
+#include "profile.hpp"
 
 namespace dvmsr {
 
@@ -49,6 +50,12 @@ class Stream {
   // How many rows of the enlarged image, divided by the scale, the next run will give.
   std::ptrdiff_t rows_after(std::ptrdiff_t rows, bool last) const;
 
+  // Counts the time of all later runs.
+  void profile() { profiled_ = true; }
+  // Seconds by operation, of all threads together; and of the runs.
+  std::array<double, kOperations> seconds_of_operations() const;
+  double seconds() const { return seconds_; }
+
   // Takes `rows` rows of input (0 or more) and writes all rows of output that can be finished:
   // scale * rows_after(rows, last) of them, each scale * width wide. `last` ends the image.
   void run(const void* input, std::ptrdiff_t rows, bool last, void* output, Pixel pixel);
@@ -58,8 +65,13 @@ class Stream {
     std::size_t stage;  // whose output is read
     int halo;           // rows above and below that are read too
   };
-  // One row of a stage. `workspace` belongs to the thread.
-  using Work = std::function<void(std::ptrdiff_t row, float* workspace)>;
+  // What belongs to a thread.
+  struct Worker {
+    Memory workspace;
+    Laps* laps;
+  };
+  // One row of a stage.
+  using Work = std::function<void(std::ptrdiff_t row, const Worker& worker)>;
   struct Stage {
     Work work;
     std::vector<Input> inputs;
@@ -78,10 +90,10 @@ class Stream {
   void convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x, std::ptrdiff_t count,
                 const float* residual, void* out, std::ptrdiff_t out_stride) const;
   void read_row(std::ptrdiff_t row, float* out) const;
-  void write_row(const Ring& in, std::ptrdiff_t row, float* workspace) const;
+  void write_row(const Ring& in, std::ptrdiff_t row, const Worker& worker) const;
 
   std::ptrdiff_t ready_rows(const Stage& stage) const;
-  void work(float* workspace);
+  void work(const Worker& worker);
 
   const Network& network_;
   const std::ptrdiff_t width_;
@@ -100,6 +112,10 @@ class Stream {
   void* output_ = nullptr;
   std::ptrdiff_t first_input_ = 0, first_output_ = 0;
   Pixel pixel_ = Pixel::kUint8;
+
+  bool profiled_ = false;
+  std::vector<Laps> laps_;  // of each thread
+  double seconds_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;

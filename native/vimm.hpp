@@ -67,7 +67,8 @@ void gated_scan(const Vimm& m, const float* u, const float* delta, const float* 
 
 // `Operand` is what the matrices read.
 template <typename Operand>
-void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const VimmState& state, float* work) {
+void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const VimmState& state, float* work,
+                Laps* laps) {
   const std::ptrdiff_t pair = 2 * m.inner_stride;
   const int before = m.conv_taps - 1;
   auto* normed = reinterpret_cast<Operand*>(work);
@@ -87,26 +88,33 @@ void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const Vim
   };
 
   normalize(m.norm, in, normed, m.stride, tokens);
+  lap(laps, Operation::kLayerNorm);
   multiply(m.in_proj, normed, m.stride, nullptr, uz, pair);
+  lap(laps, Operation::kInProj);
   for (int i = 0; i < before; ++i) std::memcpy(history + i * pair, state.conv + i * m.inner_stride, row);
   causal_conv(m, uz, pair, u, y, tokens);
   for (int i = 0; i < before; ++i) std::memcpy(state.conv + i * m.inner_stride, history + (tokens + i) * pair, row);
+  lap(laps, Operation::kCausalConv);
   multiply(m.x_proj, u_operand, m.inner_stride, nullptr, projected, m.projected_stride);
+  lap(laps, Operation::kXProj);
   multiply(m.dt_proj, projected, m.projected_stride, nullptr, delta, m.inner_stride);
   for (std::ptrdiff_t i = 0; i < tokens * m.inner_stride; i += kLanes)
     store(delta + i, softplus(load(delta + i)));
+  lap(laps, Operation::kDtProj);
   (m.states == 16 ? gated_scan<16, Operand> : gated_scan<0, Operand>)(m, u, delta, projected, uz + m.inner_stride, pair,
                                                                       state.scan, y, tokens);
+  lap(laps, Operation::kScan);
   multiply(m.out_proj, y, m.inner_stride, m.residual ? in : nullptr, out, m.stride);
+  lap(laps, Operation::kOutProj);
 }
 
 inline void vimm(const Vimm& m, const float* in, void* out, std::ptrdiff_t tokens, const VimmState& state,
-                 float* work) {
+                 float* work, Laps* laps) {
   for (std::ptrdiff_t t = 0; t < tokens; t += kVimmChunk) {
     const int count = static_cast<int>(tokens - t < kVimmChunk ? tokens - t : kVimmChunk);
     const auto chunk = m.in_proj.operands == Precision::kFloat32 ? vimm_chunk<float> : vimm_chunk<Bfloat16>;
     chunk(m, in + t * m.stride, static_cast<std::byte*>(out) + t * m.stride * size_of(m.out_proj.output), count,
-          state, work);
+          state, work, laps);
   }
 }
 
