@@ -30,6 +30,7 @@ struct Step<float> {
   using Operand = Vec;
   static constexpr int kChannels = 1;
   static DVMSR_ALWAYS_INLINE Vec input(const float* x) { return broadcast(*x); }
+  static DVMSR_ALWAYS_INLINE Vec weights(const void* p) { return load(static_cast<const float*>(p)); }
   static DVMSR_ALWAYS_INLINE Vec multiply_add(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
 };
 
@@ -38,6 +39,7 @@ struct Step<Bfloat16> {
   using Operand = IntVec;
   static constexpr int kChannels = 2;
   static DVMSR_ALWAYS_INLINE IntVec input(const Bfloat16* x) { return broadcast_pair(x); }
+  static DVMSR_ALWAYS_INLINE IntVec weights(const void* p) { return load_words(p); }
   static DVMSR_ALWAYS_INLINE Vec multiply_add(IntVec a, IntVec b, Vec sum) { return dot_pair(a, b, sum); }
 };
 
@@ -61,8 +63,8 @@ DVMSR_ALWAYS_INLINE void matmul_block(const Matrix& m, const std::byte* weights,
       const In* x = static_cast<const In*>(in[segment]) + (first + tap) * in_stride;
       for (int k = 0; k < m.steps; ++k, x += Step<In>::kChannels) {
         Operand row[Vectors];
-        std::memcpy(row, weights, sizeof row);
-        weights += sizeof row;
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v, weights += sizeof(Vec)) row[v] = Step<In>::weights(weights);
 #pragma GCC unroll 24
         for (int r = 0; r < Rows; ++r) {
           const Operand input = Step<In>::input(x + r * in_stride);
@@ -123,7 +125,8 @@ double multiply_adds_of(std::ptrdiff_t steps, float* sink) {
   __asm__ volatile("" : : "r"(inputs), "r"(weights) : "memory");
   for (std::ptrdiff_t i = 0; i < steps; ++i) {
     typename Step<In>::Operand row[kVectors];
-    std::memcpy(row, weights, sizeof row);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) row[v] = Step<In>::weights(weights + v * kLanes);
 #pragma GCC unroll 24
     for (int r = 0; r < kRows; ++r) {
       const auto input = Step<In>::input(inputs + r * 2);

@@ -38,6 +38,12 @@ DVMSR_ALWAYS_INLINE Vec load(const float* p) {
   return v;
 }
 
+DVMSR_ALWAYS_INLINE IntVec load_words(const void* p) {
+  IntVec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
 DVMSR_ALWAYS_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 
 DVMSR_ALWAYS_INLINE Vec broadcast(float x) { return x - Vec{}; }
