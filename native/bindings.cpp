@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
 #include <map>
@@ -152,7 +153,7 @@ NB_MODULE(_native, m) {
         const nb::gil_scoped_release release;
         const dvmsr::Peak peak =
             dvmsr::measure_peak(bfloat16 ? dvmsr::Precision::kBfloat16 : dvmsr::Precision::kFloat32);
-        return std::array<double, 2>{peak.flops, peak.bytes};
+        return std::pair{peak.flops, peak.bytes};
       },
       "bfloat16"_a);
 

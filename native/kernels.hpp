@@ -174,6 +174,10 @@ struct Kernels {
   void (*vimm)(const Vimm&, const float* in, void* out, std::ptrdiff_t tokens, const VimmState&,
                float* workspace, Laps* laps);
 
+  // Numbers of [0, 1] to integers of the full range; a multiple of kChannelMultiple of them.
+  void (*round_to_uint8)(const float* in, std::ptrdiff_t count, void* out);
+  void (*round_to_uint16)(const float* in, std::ptrdiff_t count, void* out);
+
   // Multiplies and adds as matmul does, `steps` times, with all operands in the nearest cache.
   // Returns how many multiplications and additions that was; `sink` gets a vector of sums.
   double (*multiply_adds)(Precision precision, std::ptrdiff_t steps, float* sink);

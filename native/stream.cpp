@@ -1,6 +1,7 @@
 #include "stream.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -27,18 +28,14 @@ void read_pixels(const void* input, std::ptrdiff_t first, std::ptrdiff_t count, 
       out[i * Network::kPixelStride + c] = static_cast<float>(in[i * 3 + c]) / kFull<T> - mean[c];
 }
 
-// `count` runs of `run` values, `stride` apart, to dense values of type T.
-template <typename T>
-void write_pixels(const float* in, std::ptrdiff_t stride, std::ptrdiff_t count, std::ptrdiff_t run, void* output,
-                  std::ptrdiff_t first) {
-  T* out = static_cast<T*>(output) + first;
-  for (std::ptrdiff_t i = 0; i < count; ++i, in += stride, out += run)
-    for (std::ptrdiff_t k = 0; k < run; ++k) {
-      if constexpr (std::is_floating_point_v<T>)
-        out[k] = in[k];
-      else
-        out[k] = static_cast<T>(std::min(std::max(in[k] * kFull<T>, 0.0f), kFull<T>) + 0.5f);
-    }
+// Pixels of the output: `count` tokens of `scale` runs of `run` bytes, one for each row. Tokens lie
+// `stride` bytes apart in `in`; run i of the first one goes to out + i * pitch, that of the next one
+// behind it.
+void write_pixels(const std::byte* in, std::ptrdiff_t stride, std::ptrdiff_t count, std::ptrdiff_t scale,
+                  std::ptrdiff_t run, std::byte* out, std::ptrdiff_t pitch) {
+  for (std::ptrdiff_t i = 0; i < scale; ++i)
+    for (std::ptrdiff_t token = 0; token < count; ++token)
+      std::memcpy(out + i * pitch + token * run, in + token * stride + i * run, static_cast<std::size_t>(run));
 }
 
 }  // namespace
@@ -65,7 +62,9 @@ void Stream::build() {
   rings_.reserve(static_cast<std::size_t>(4 + config.blocks * (config.vimms_per_block + 1)));  // stages keep references
   const int width = static_cast<int>(width_);
   zero_row_ = reinterpret_cast<const std::byte*>(allocate((width_ + 2) * stride));
-  workspace_floats_ = kConvChunk * std::max(stride, round_up(3 * config.scale * config.scale, kChannelMultiple));
+  // The last convolution's output, and its numbers as the caller wants them.
+  const std::ptrdiff_t pixel_floats = 2 * round_up(3 * config.scale * config.scale, kChannelMultiple);
+  workspace_floats_ = kConvChunk * std::max(stride, pixel_floats);
 
   // A reader with a halo of 1 holds three rows; where a second reader waits for the rows that a
   // longer way makes of this ring's, the ring is as high as that way is late.
@@ -181,23 +180,24 @@ void Stream::read_row(std::ptrdiff_t row, float* out) const {
 }
 
 void Stream::write_row(const Ring& in, std::ptrdiff_t row, const Worker& worker) const {
-  float* workspace = worker.workspace.get();
   const std::ptrdiff_t scale = network_.config.scale;
   const std::ptrdiff_t stride = round_up(3 * scale * scale, kChannelMultiple);
-  const std::ptrdiff_t run = 3 * scale;  // values of one input pixel in one row of output
+  const std::ptrdiff_t bytes = pixel_ == Pixel::kUint8 ? 1 : pixel_ == Pixel::kUint16 ? 2 : 4;
+  const std::ptrdiff_t run = 3 * scale * bytes;
+  const std::ptrdiff_t pitch = width_ * run;
+  std::byte* out = static_cast<std::byte*>(output_) + (row - first_output_) * scale * pitch;
+  float* features = worker.workspace.get();
   for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
     const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
-    convolve(network_.reconstruct, in, row, x, count, nullptr, workspace, stride);
+    convolve(network_.reconstruct, in, row, x, count, nullptr, features, stride);
     lap(worker.laps, Operation::kReconstruct);
-    for (std::ptrdiff_t i = 0; i < scale; ++i) {
-      const std::ptrdiff_t first = (((row - first_output_) * scale + i) * width_ + x) * run;
-      const float* values = workspace + i * run;
-      switch (pixel_) {
-        case Pixel::kUint8: write_pixels<std::uint8_t>(values, stride, count, run, output_, first); break;
-        case Pixel::kUint16: write_pixels<std::uint16_t>(values, stride, count, run, output_, first); break;
-        case Pixel::kFloat: write_pixels<float>(values, stride, count, run, output_, first); break;
-      }
+    float* pixels = features;
+    if (pixel_ != Pixel::kFloat) {
+      pixels = features + kConvChunk * stride;
+      (bytes == 1 ? network_.kernels.round_to_uint8 : network_.kernels.round_to_uint16)(features, count * stride,
+                                                                                       pixels);
     }
+    write_pixels(reinterpret_cast<const std::byte*>(pixels), stride * bytes, count, scale, run, out + x * run, pitch);
     lap(worker.laps, Operation::kWrite);
   }
 }

@@ -241,6 +241,62 @@ def test_works_in_a_forked_process(weights_file):
     assert run_alone(program, weights_file) == "0\n"
 
 
+def test_threads_end_with_the_call(weights_file):
+    """Nothing waits or spins between calls, and no call has more threads than it was given."""
+    program = """
+        import sys, threading, time
+        from pathlib import Path
+        import numpy as np
+        from dvmsr.engine import Engine
+        from dvmsr.weights import load_weights
+
+        def tasks():
+            return len(list(Path("/proc/self/task").iterdir()))
+
+        engine = Engine(load_weights(sys.argv[1]))
+        stream = engine.stream(300, np.uint8, 3)
+        rows = np.zeros((400, 300, 3), np.uint8)
+        before, most, done = tasks(), 0, threading.Event()
+
+        def watch():
+            global most
+            while not done.is_set():
+                most = max(most, tasks() - 1)
+                time.sleep(0.001)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        stream.push(rows)
+        done.set()
+        watcher.join()
+        after, begin = tasks(), time.process_time()
+        time.sleep(0.3)
+        print(most - before, after - before, time.process_time() - begin < 0.05)
+    """
+    assert run_alone(program, weights_file) == "2 0 True\n"
+
+
+def test_threads_that_wait_take_no_time(weights_file):
+    """One row is work for one thread after the other."""
+    program = """
+        import sys, time
+        import numpy as np
+        from dvmsr.engine import Engine
+        from dvmsr.weights import load_weights
+
+        engine = Engine(load_weights(sys.argv[1]))
+        row = np.zeros((1, 20_000, 3), np.uint8)
+
+        def spent(threads):
+            begin = time.process_time()
+            engine.stream(20_000, np.uint8, threads).push(row, last=True)
+            return time.process_time() - begin
+
+        print(min(spent(4) for _ in range(5)) < 1.5 * min(spent(1) for _ in range(5)))
+    """
+    assert run_alone(program, weights_file) == "True\n"
+
+
 def test_memory_does_not_grow_with_the_height(weights_file, tmp_path):
     """From file to file. Four times the rows would be 38 MiB more of output alone."""
     if not sys.platform.startswith("linux"):

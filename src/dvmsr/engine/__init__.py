@@ -8,5 +8,16 @@ from dvmsr.engine.engine import (
     instruction_set,
     whole_number,
 )
+from dvmsr.engine.profile import Profile, Stage, Work
 
-__all__ = ["PRECISIONS", "Engine", "EngineStream", "available_threads", "instruction_set", "whole_number"]
+__all__ = [
+    "PRECISIONS",
+    "Engine",
+    "EngineStream",
+    "Profile",
+    "Stage",
+    "Work",
+    "available_threads",
+    "instruction_set",
+    "whole_number",
+]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from dvmsr.config import RGB_MEAN
+from dvmsr.engine.profile import Profile, make_profile
 from dvmsr.errors import ArgumentError
 from dvmsr.weights import Weights
 
@@ -81,7 +82,8 @@ class Engine:
             raise ArgumentError(f"precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
         instruction_set()
         config = weights.config
-        self.scale = config.scale
+        self.config = config
+        self.precision = precision
         self._network = _native.Network(
             {name: np.ascontiguousarray(x, dtype=np.float32) for name, x in weights.parameters.items()},
             config.scale,
@@ -97,13 +99,19 @@ class Engine:
             precision == "bf16",
         )
 
-    def stream(self, width: int, dtype: DTypeLike, threads: int) -> EngineStream:
+    @property
+    def scale(self) -> int:
+        """How many times larger the output is on each side."""
+        return self.config.scale
+
+    def stream(self, width: int, dtype: DTypeLike, threads: int, *, profile: bool = False) -> EngineStream:
         """Start an image.
 
         Args:
             width: Pixels in a row of the input, from 1.
             dtype: Type of the pixels: uint8, uint16 or float32.
             threads: How many threads may work, from 1. The result does not depend on it.
+            profile: Whether to count the time of every operation, for ``EngineStream.profile``.
 
         Raises:
             ArgumentError: An argument is none of these, or memory does not suffice for the width.
@@ -115,7 +123,9 @@ class Engine:
             native = _native.Stream(self._network, width, threads)
         except MemoryError as error:
             raise _too_wide(width) from error
-        return EngineStream(native, width, np.dtype(dtype), self.scale)
+        if profile:
+            native.profile()
+        return EngineStream(native, self, width, np.dtype(dtype), threads, profiled=profile)
 
 
 class EngineStream:
@@ -125,11 +135,24 @@ class EngineStream:
     the rows are cut into blocks and however many threads work. It takes one push at a time.
     """
 
-    def __init__(self, native: _native.Stream, width: int, dtype: np.dtype[Any], scale: int) -> None:
+    def __init__(
+        self,
+        native: _native.Stream,
+        engine: Engine,
+        width: int,
+        dtype: np.dtype[Any],
+        threads: int,
+        *,
+        profiled: bool,
+    ) -> None:
         self._native = native
+        self._engine = engine
         self._width = width
         self._dtype = dtype
-        self._scale = scale
+        self._threads = threads
+        self._profiled = profiled
+        self._scale = engine.scale
+        self._finished = 0
         self._ended = False
 
     def push(self, rows: NDArray[Any], *, last: bool = False) -> NDArray[Any]:
@@ -173,7 +196,30 @@ class EngineStream:
         except MemoryError as error:
             self._ended = True
             raise _too_wide(self._width) from error
+        self._finished += finished
         return output
+
+    def profile(self) -> Profile:
+        """Return where the time went so far, beside what this machine could do at best.
+
+        It measures the machine's peak first, which takes some tens of milliseconds of one core.
+
+        Raises:
+            ArgumentError: The stream was not made with ``profile=True``.
+        """
+        if not self._profiled:
+            raise ArgumentError("this stream was not asked to count its time: make it with profile=True")
+        return make_profile(
+            self._engine.config,
+            self._engine.precision,
+            self._threads,
+            self._finished * self._width,
+            self._dtype.itemsize,
+            self._native.seconds(),
+            self._native.seconds_of_operations(),
+            _native.measure_peak(False),
+            _native.measure_peak(self._engine.precision == "bf16")[0],
+        )
 
 
 def _too_wide(width: int) -> ArgumentError:
