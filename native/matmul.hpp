@@ -10,6 +10,7 @@
 
 #include "kernels.hpp"
 #include "simd.hpp"
+#include "tiles.hpp"
 
 namespace dvmsr::DVMSR_ISA {
 
@@ -103,6 +104,11 @@ void matmul_panels(const Matrix& m, const void* const* in, std::ptrdiff_t in_str
 template <typename In, typename Out>
 void matmul_as(const Matrix& m, const void* const* in, std::ptrdiff_t in_stride, int tokens,
                const float* residual, void* out, std::ptrdiff_t out_stride) {
+#if defined(__AMX_BF16__)
+  if constexpr (std::is_same_v<In, Bfloat16>)
+    if (fits_tiles(m, tokens))
+      return matmul_tiles(m, in, in_stride, tokens, residual, static_cast<Out*>(out), out_stride);
+#endif
   (m.panel_vectors == 3 ? matmul_panels<3, In, Out> : matmul_panels<2, In, Out>)(
       m, in, in_stride, tokens, residual, static_cast<Out*>(out), out_stride);
 }

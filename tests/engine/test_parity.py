@@ -160,12 +160,12 @@ def unknown_instructions(case, tmp_path_factory):
 def test_unknown_instruction_set_is_one_clear_error(unknown_instructions):
     assert re.fullmatch(
         r"dvmsr\.errors\.ArgumentError: DVMSR_INSTRUCTION_SET is 'sse9', "
-        r"and this processor and build have: (((avx512_bf16, )?avx512, )?avx2, )?baseline",
+        r"and this processor and build have: ((((amx, )?avx512_bf16, )?avx512, )?avx2, )?baseline",
         unknown_instructions,
     )
 
 
-@pytest.mark.parametrize("name", ["avx512_bf16", "avx512", "avx2", "baseline"])
+@pytest.mark.parametrize("name", ["amx", "avx512_bf16", "avx512", "avx2", "baseline"])
 def test_every_instruction_set(tmp_path, case, unknown_instructions, name):
     if name not in re.findall(r"\w+", unknown_instructions.rpartition(":")[2]):
         pytest.skip(f"this processor lacks {name}")

@@ -27,7 +27,7 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def instruction_set() -> str:
-    """Return the name of the vector instructions in use: avx512_bf16, avx512, avx2 or baseline.
+    """Return the name of the instructions in use: amx, avx512_bf16, avx512, avx2 or baseline.
 
     The best that the processor has, unless the environment variable DVMSR_INSTRUCTION_SET names one.
 
@@ -70,7 +70,7 @@ class Engine:
         precision: What the wide layers multiply: "fp32", or "bf16" for weights and features rounded to
             bfloat16. Sums are float32 in both, as is all between those layers: LayerNorm, the causal
             convolution, the scan and the gates. "bf16" gives other pixels than "fp32", by a hundredth of
-            a dB at most, and is faster where the processor multiplies bfloat16 (avx512_bf16).
+            a dB at most, and is faster where the processor multiplies bfloat16 (amx, avx512_bf16).
 
     Raises:
         ArgumentError: DVMSR_INSTRUCTION_SET names instructions that this machine does not have, or the
