@@ -41,16 +41,39 @@ inline void layer_norm(const LayerNorm& norm, const float* in, void* out, std::p
 }
 
 // SiLU of the causal convolution. `u` points at the first token's row; the taps - 1 rows before it
-// hold the tokens before. `operand` gets the same as the next matrix wants it.
-template <typename Operand>
+// hold the tokens before. `operand` gets the same as the next matrix wants it. `Taps` is their number
+// where it is known at compile time, else 0.
+template <int Taps, typename Operand>
 void causal_conv(const Vimm& m, const float* u, std::ptrdiff_t u_stride, float* out, Operand* operand, int tokens) {
-  for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes)
-    for (int t = 0; t < tokens; ++t) {
-      const Vec value = silu(conv_sum(u + t * u_stride + d, u_stride, m.conv_taps - 1, m.conv_weight + d,
-                                      m.inner_stride, m.conv_taps, m.conv_bias + d, kLanes));
+  for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes) {
+    const auto finish = [&](int t, Vec total) {
+      const Vec value = silu(total);
       store(out + t * m.inner_stride + d, value);
       if constexpr (std::is_same_v<Operand, Bfloat16>) store(operand + t * m.inner_stride + d, value);
+    };
+    if constexpr (Taps == 0) {
+      for (int t = 0; t < tokens; ++t)
+        finish(t, conv_sum(u + t * u_stride + d, u_stride, m.conv_taps - 1, m.conv_weight + d, m.inner_stride,
+                           m.conv_taps, m.conv_bias + d, kLanes));
+    } else {
+      // The weights and the last tokens stay in registers.
+      const Vec bias = load(m.conv_bias + d);
+      Vec weight[Taps], x[Taps];
+#pragma GCC unroll 8
+      for (int tap = 0; tap < Taps; ++tap) weight[tap] = load(m.conv_weight + tap * m.inner_stride + d);
+#pragma GCC unroll 8
+      for (int tap = 1; tap < Taps; ++tap) x[tap] = load(u + (tap - Taps) * u_stride + d);
+      for (int t = 0; t < tokens; ++t) {
+        Vec total = bias;
+#pragma GCC unroll 8
+        for (int tap = 0; tap < Taps; ++tap) {
+          x[tap] = tap + 1 < Taps ? x[tap + 1] : load(u + t * u_stride + d);
+          total = fma(weight[tap], x[tap], total);
+        }
+        finish(t, total);
+      }
     }
+  }
 }
 
 template <int States, typename Operand>
@@ -92,7 +115,8 @@ void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const Vim
   multiply(m.in_proj, normed, m.stride, nullptr, uz, pair);
   lap(laps, Operation::kInProj);
   for (int i = 0; i < before; ++i) std::memcpy(history + i * pair, state.conv + i * m.inner_stride, row);
-  causal_conv(m, uz, pair, u, y, tokens);
+  // 4 taps and 16 states is what every published network has.
+  (m.conv_taps == 4 ? causal_conv<4, Operand> : causal_conv<0, Operand>)(m, uz, pair, u, y, tokens);
   for (int i = 0; i < before; ++i) std::memcpy(state.conv + i * m.inner_stride, history + (tokens + i) * pair, row);
   lap(laps, Operation::kCausalConv);
   multiply(m.x_proj, u_operand, m.inner_stride, nullptr, projected, m.projected_stride);
