@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
 #include <map>
@@ -10,6 +11,7 @@
 #include "kernels.hpp"
 #include "network.hpp"
 #include "parallel.hpp"
+#include "profile.hpp"
 #include "stream.hpp"
 
 namespace nb = nanobind;
@@ -109,7 +111,7 @@ using WritablePixels = nb::ndarray<nb::c_contig, nb::device::cpu>;
 
 void make_network(dvmsr::Network* self, const nb::dict& parameters, int scale, int channels, int blocks,
                   int vimms_per_block, int state_size, int inner_channels, int conv_width, int dt_rank,
-                  bool vimm_residual, std::array<float, 3> rgb_mean) {
+                  bool vimm_residual, std::array<float, 3> rgb_mean, bool bfloat16) {
   std::map<std::string, Parameter> arrays;
   dvmsr::Parameters pointers;
   for (const auto& [name, value] : parameters) {
@@ -118,7 +120,7 @@ void make_network(dvmsr::Network* self, const nb::dict& parameters, int scale, i
   }
   const dvmsr::Config config = {scale,          channels,   blocks,  vimms_per_block, state_size,
                                 inner_channels, conv_width, dt_rank, vimm_residual,   rgb_mean};
-  new (self) dvmsr::Network(config, pointers);
+  new (self) dvmsr::Network(config, pointers, bfloat16 ? dvmsr::Precision::kBfloat16 : dvmsr::Precision::kFloat32);
 }
 
 dvmsr::Pixel pixel_of(const Pixels& array) {
@@ -150,13 +152,26 @@ NB_MODULE(_native, m) {
   m.def("causal_conv_forward", causal_conv_forward, "x"_a, "weight"_a, "bias"_a, "y"_a, "threads"_a);
   m.def("causal_conv_backward", causal_conv_backward, "x"_a, "weight"_a, "bias"_a, "grad_y"_a, "grad_x"_a,
         "grad_weight"_a, "grad_bias"_a, "threads"_a);
+  m.def(
+      "measure_peak",
+      [](bool bfloat16) {
+        const nb::gil_scoped_release release;
+        const dvmsr::Peak peak =
+            dvmsr::measure_peak(bfloat16 ? dvmsr::Precision::kBfloat16 : dvmsr::Precision::kFloat32);
+        return std::pair{peak.flops, peak.bytes};
+      },
+      "bfloat16"_a);
 
   nb::class_<dvmsr::Network>(m, "Network")
       .def("__init__", make_network, "parameters"_a, "scale"_a, "channels"_a, "blocks"_a, "vimms_per_block"_a,
-           "state_size"_a, "inner_channels"_a, "conv_width"_a, "dt_rank"_a, "vimm_residual"_a, "rgb_mean"_a);
+           "state_size"_a, "inner_channels"_a, "conv_width"_a, "dt_rank"_a, "vimm_residual"_a, "rgb_mean"_a,
+           "bfloat16"_a);
   nb::class_<dvmsr::Stream>(m, "Stream")
       .def(nb::init<const dvmsr::Network&, std::ptrdiff_t, int>(), nb::keep_alive<1, 2>(), "network"_a, "width"_a,
            "threads"_a)
+      .def("profile", &dvmsr::Stream::profile)
+      .def("seconds_of_operations", &dvmsr::Stream::seconds_of_operations)
+      .def("seconds", &dvmsr::Stream::seconds)
       .def("rows_after", &dvmsr::Stream::rows_after, "rows"_a, "last"_a)
       .def("run", run_stream, "input"_a, "output"_a, "last"_a);
 }

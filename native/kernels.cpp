@@ -3,6 +3,7 @@
 
 #include "denormals.hpp"
 #include "causal_conv.hpp"
+#include "pixels.hpp"
 #include "selective_scan.hpp"
 #include "vimm.hpp"
 
@@ -48,6 +49,9 @@ const Kernels table = {
     matmul,
     layer_norm,
     vimm,
+    round_to<std::uint8_t>,
+    round_to<std::uint16_t>,
+    multiply_adds,
 };
 
 }  // namespace dvmsr::DVMSR_ISA

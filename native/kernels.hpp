@@ -2,8 +2,21 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace dvmsr {
+
+// The upper half of a float, rounded to nearest even.
+struct Bfloat16 {
+  std::uint16_t bits;
+};
+
+// What numbers are stored as. Sums are float32 always.
+enum class Precision { kFloat32, kBfloat16 };
+
+constexpr std::ptrdiff_t size_of(Precision precision) {
+  return static_cast<std::ptrdiff_t>(precision == Precision::kBfloat16 ? sizeof(Bfloat16) : sizeof(float));
+}
 
 // The most states of a channel that the scans have room for: dvmsr.config.MAX_STATE_SIZE.
 inline constexpr int kMaxStates = 256;
@@ -63,15 +76,18 @@ struct ConvGradients {
 };
 
 // Weights of a dense layer or 3x3 convolution, packed for the kernels: (panels, segments, taps,
-// inner, panel_vectors * lanes), so that they are read from front to back.
+// steps, panel_vectors * lanes), so that they are read from front to back. A step is a channel of a
+// token in float32, or two neighbouring channels in bfloat16, which lie in one 32-bit lane.
 struct Matrix {
-  const float* weights = nullptr;
+  const void* weights = nullptr;
   const float* bias = nullptr;  // for every output, padding included; or null
   int panels = 0;
   int panel_vectors = 0;  // 2 or 3
   int segments = 1;       // rows of the image
   int taps = 1;           // neighbouring tokens of a row
-  int inner = 0;          // channels of a token
+  int steps = 0;
+  Precision operands = Precision::kFloat32;  // of the weights and of the tokens that are read
+  Precision output = Precision::kFloat32;    // of the tokens that are written
 };
 
 // Everything below pads a token's channels with zeros to a `stride` that is a multiple of this.
@@ -82,6 +98,7 @@ struct LayerNorm {
   const float* bias = nullptr;
   const float* mask = nullptr;  // (stride): 1 for a channel, 0 for padding
   int channels = 0;
+  Precision output = Precision::kFloat32;
 };
 
 // Tokens that pass through a ViMM together.
@@ -112,6 +129,27 @@ struct VimmState {
   float* scan = nullptr;  // (states, inner_stride)
 };
 
+// What the engine's time is told by.
+enum class Operation {
+  kRead,
+  kShallow,
+  kLayerNorm,
+  kInProj,
+  kCausalConv,
+  kXProj,
+  kDtProj,
+  kScan,
+  kOutProj,
+  kConv,
+  kReconstruct,
+  kWrite,
+};
+inline constexpr int kOperations = 12;
+
+class Laps;
+// Counts the time since the last lap for the operation, where there are laps.
+void lap(Laps* laps, Operation operation);
+
 struct Kernels {
   const char* name;
   int lanes;  // floats in a vector
@@ -128,12 +166,23 @@ struct Kernels {
   void (*causal_conv_backward)(const ConvInputs&, const ConvGradients&, std::ptrdiff_t sequence);
 
   // out = in * matrix + bias + residual (or null) for `tokens` tokens. `in` holds a pointer for each
-  // segment to the first tap of the first token.
-  void (*matmul)(const Matrix&, const float* const* in, std::ptrdiff_t in_stride, int tokens,
-                 const float* residual, float* out, std::ptrdiff_t out_stride);
-  void (*layer_norm)(const LayerNorm&, const float* in, float* out, std::ptrdiff_t stride, int tokens);
-  void (*vimm)(const Vimm&, const float* in, float* out, std::ptrdiff_t tokens, const VimmState&,
-               float* workspace);
+  // segment to the first tap of the first token. Strides count numbers, not bytes; what `in` and
+  // `out` point at is as the matrix says. `out` is neither `in` nor `residual`.
+  void (*matmul)(const Matrix&, const void* const* in, std::ptrdiff_t in_stride, int tokens,
+                 const float* residual, void* out, std::ptrdiff_t out_stride);
+  // `out` is of the precision that the norm says.
+  void (*layer_norm)(const LayerNorm&, const float* in, void* out, std::ptrdiff_t stride, int tokens);
+  // `out` is of the precision that out_proj says.
+  void (*vimm)(const Vimm&, const float* in, void* out, std::ptrdiff_t tokens, const VimmState&,
+               float* workspace, Laps* laps);
+
+  // Numbers of [0, 1] to integers of the full range; a multiple of kChannelMultiple of them.
+  void (*round_to_uint8)(const float* in, std::ptrdiff_t count, void* out);
+  void (*round_to_uint16)(const float* in, std::ptrdiff_t count, void* out);
+
+  // Multiplies and adds as matmul does, `steps` times, with all operands in the nearest cache.
+  // Returns how many multiplications and additions that was; `sink` gets a vector of sums.
+  double (*multiply_adds)(Precision precision, std::ptrdiff_t steps, float* sink);
 };
 
 // The best set that this processor runs, or the one that the environment variable

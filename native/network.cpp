@@ -9,22 +9,32 @@ namespace {
 
 constexpr double kLog2E = 1.4426950408889634;
 
+// Rounded to nearest even. Weights are finite.
+Bfloat16 to_bfloat16(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return {static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
+}
+
 }  // namespace
 
-Network::Network(const Config& c, const Parameters& parameters)
-    : config(c), kernels(dvmsr::kernels()), stride(round_up(c.channels, kChannelMultiple)) {
-  shallow = conv(parameters, "shallow", 3, config.channels);
-  token_norm = layer_norm(parameters, "token_norm");
+Network::Network(const Config& c, const Parameters& parameters, Precision p)
+    : config(c), precision(p), kernels(dvmsr::kernels()), stride(round_up(c.channels, kChannelMultiple)) {
+  // What is read by a convolution alone is stored as the convolution reads it.
+  shallow = conv(parameters, "shallow", 3, config.channels, Precision::kFloat32);
+  token_norm = layer_norm(parameters, "token_norm", Precision::kFloat32);
   for (int b = 0; b < config.blocks; ++b) {
     const std::string name = "blocks." + std::to_string(b);
     Block block;
     for (int v = 0; v < config.vimms_per_block; ++v)
       block.vimms.push_back(vimm(parameters, name + ".vimms." + std::to_string(v)));
-    block.conv = conv(parameters, name + ".conv", config.channels, config.channels);
+    block.vimms.back().out_proj.output = precision;
+    block.conv = conv(parameters, name + ".conv", config.channels, config.channels, precision);
     blocks.push_back(block);
   }
-  deep_norm = layer_norm(parameters, "deep_norm");
-  deep = conv(parameters, "deep", config.channels, config.channels);
+  deep_norm = layer_norm(parameters, "deep_norm", precision);
+  deep = conv(parameters, "deep", config.channels, config.channels, precision);
+  deep.output = precision;
 
   // The pixel shuffle's channel (colour, row, column) becomes (row, column, colour).
   const int s = config.scale;
@@ -32,7 +42,7 @@ Network::Network(const Config& c, const Parameters& parameters)
   const float* weight = parameters.at("reconstruct.weight");
   const float* bias = parameters.at("reconstruct.bias");
   const auto shuffled = [s](std::ptrdiff_t output) { return output % 3 * s * s + output / 3; };
-  reconstruct = pack(outputs, 3, 3, config.channels, [&](auto output, int row, int tap, int channel) {
+  reconstruct = pack(outputs, 3, 3, config.channels, precision, [&](auto output, int row, int tap, int channel) {
     return weight[((shuffled(output) * config.channels + channel) * 3 + row) * 3 + tap];
   });
   float* biases = allocate(round_up(outputs, kChannelMultiple));
@@ -51,8 +61,9 @@ const float* Network::padded(const float* values, std::ptrdiff_t count, std::ptr
   return copy;
 }
 
-LayerNorm Network::layer_norm(const Parameters& parameters, const std::string& name) {
+LayerNorm Network::layer_norm(const Parameters& parameters, const std::string& name, Precision output) {
   LayerNorm norm;
+  norm.output = output;
   norm.channels = config.channels;
   norm.weight = padded(parameters.at(name + ".weight"), config.channels, stride);
   norm.bias = padded(parameters.at(name + ".bias"), config.channels, stride);
@@ -62,7 +73,9 @@ LayerNorm Network::layer_norm(const Parameters& parameters, const std::string& n
 }
 
 template <typename Weight>
-Matrix Network::pack(std::ptrdiff_t outputs, int segments, int taps, int inner, const Weight& weight) {
+Matrix Network::pack(std::ptrdiff_t outputs, int segments, int taps, int inner, Precision operands,
+                     const Weight& weight) {
+  const int channels_of_step = operands == Precision::kBfloat16 ? 2 : 1;
   const std::ptrdiff_t vectors = (outputs + kernels.lanes - 1) / kernels.lanes;
   Matrix matrix;
   matrix.panel_vectors = vectors == 3 ? 3 : 2;
@@ -70,29 +83,39 @@ Matrix Network::pack(std::ptrdiff_t outputs, int segments, int taps, int inner, 
   matrix.panels = static_cast<int>((outputs + width - 1) / width);
   matrix.segments = segments;
   matrix.taps = taps;
-  matrix.inner = inner;
-  float* packed = allocate(matrix.panels * width * segments * taps * inner);
+  matrix.steps = (inner + channels_of_step - 1) / channels_of_step;
+  matrix.operands = operands;
+  // Of the size of a step in either precision.
+  float* packed = allocate(matrix.panels * width * segments * taps * matrix.steps);
   matrix.weights = packed;
+  std::ptrdiff_t position = 0;
   for (int panel = 0; panel < matrix.panels; ++panel)
     for (int segment = 0; segment < segments; ++segment)
       for (int tap = 0; tap < taps; ++tap)
-        for (int channel = 0; channel < inner; ++channel)
-          for (std::ptrdiff_t i = 0; i < width; ++i, ++packed)
-            if (panel * width + i < outputs) *packed = weight(panel * width + i, segment, tap, channel);
+        for (int step = 0; step < matrix.steps; ++step)
+          for (std::ptrdiff_t output = panel * width; output < (panel + 1) * width; ++output)
+            for (int channel = step * channels_of_step; channel < (step + 1) * channels_of_step; ++channel, ++position) {
+              const float value = output < outputs && channel < inner ? weight(output, segment, tap, channel) : 0.0f;
+              if (operands == Precision::kBfloat16)
+                reinterpret_cast<Bfloat16*>(packed)[position] = to_bfloat16(value);
+              else
+                packed[position] = value;
+            }
   return matrix;
 }
 
-Matrix Network::conv(const Parameters& parameters, const std::string& name, int inputs, int outputs) {
+Matrix Network::conv(const Parameters& parameters, const std::string& name, int inputs, int outputs,
+                     Precision operands) {
   const float* weight = parameters.at(name + ".weight");
-  Matrix matrix = pack(outputs, 3, 3, inputs, [&](auto output, int row, int tap, int channel) {
+  Matrix matrix = pack(outputs, 3, 3, inputs, operands, [&](auto output, int row, int tap, int channel) {
     return weight[((output * inputs + channel) * 3 + row) * 3 + tap];
   });
   matrix.bias = padded(parameters.at(name + ".bias"), outputs, round_up(outputs, kChannelMultiple));
   return matrix;
 }
 
-Matrix Network::linear(const float* weights, int inputs, int outputs) {
-  return pack(outputs, 1, 1, inputs,
+Matrix Network::linear(const float* weights, int inputs, int outputs, Precision operands) {
+  return pack(outputs, 1, 1, inputs, operands,
               [&](auto output, int, int, int channel) { return weights[output * inputs + channel]; });
 }
 
@@ -108,17 +131,17 @@ Vimm Network::vimm(const Parameters& parameters, const std::string& name) {
   m.states = config.state_size;
   m.dt_rank = config.dt_rank;
   m.residual = config.vimm_residual;
-  m.norm = layer_norm(parameters, name + ".norm");
+  m.norm = layer_norm(parameters, name + ".norm", precision);
 
   const float* in_proj = parameters.at(mamba + "in_proj.weight");
-  m.in_proj = pack(2 * m.inner_stride, 1, 1, config.channels, [&](auto output, int, int, int channel) {
+  m.in_proj = pack(2 * m.inner_stride, 1, 1, config.channels, precision, [&](auto output, int, int, int channel) {
     const std::ptrdiff_t half = output / m.inner_stride, row = output % m.inner_stride;
     return row < inner ? in_proj[(half * inner + row) * config.channels + channel] : 0.0f;
   });
-  m.x_proj = linear(parameters.at(mamba + "x_proj.weight"), inner, projected);
-  m.dt_proj = linear(parameters.at(mamba + "dt_proj.weight"), config.dt_rank, inner);
+  m.x_proj = linear(parameters.at(mamba + "x_proj.weight"), inner, projected, precision);
+  m.dt_proj = linear(parameters.at(mamba + "dt_proj.weight"), config.dt_rank, inner, Precision::kFloat32);
   m.dt_proj.bias = padded(parameters.at(mamba + "dt_proj.bias"), inner, m.inner_stride);
-  m.out_proj = linear(parameters.at(mamba + "out_proj.weight"), inner, config.channels);
+  m.out_proj = linear(parameters.at(mamba + "out_proj.weight"), inner, config.channels, precision);
 
   const float* conv_weight = parameters.at(mamba + "conv1d.weight");
   float* taps = allocate(m.conv_taps * m.inner_stride);

@@ -29,11 +29,14 @@ struct Block {
 
 class Network {
  public:
-  Network(const Config& config, const Parameters& parameters);
+  // `precision` is that of the wide layers' operands: the 3x3 convolutions on features and the linear
+  // layers but dt_proj. Between them all is float32.
+  Network(const Config& config, const Parameters& parameters, Precision precision = Precision::kFloat32);
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 
   const Config config;
+  const Precision precision;
   const Kernels& kernels;
   const std::ptrdiff_t stride;  // floats of a token, channels padded
 
@@ -50,14 +53,14 @@ class Network {
   // An aligned array of zeros that lives as long as the network.
   float* allocate(std::ptrdiff_t count);
   const float* padded(const float* values, std::ptrdiff_t count, std::ptrdiff_t padded_count);
-  LayerNorm layer_norm(const Parameters& parameters, const std::string& name);
+  LayerNorm layer_norm(const Parameters& parameters, const std::string& name, Precision output);
   Vimm vimm(const Parameters& parameters, const std::string& name);
 
   // Packs weights that `weight(output, segment, tap, channel)` gives.
   template <typename Weight>
-  Matrix pack(std::ptrdiff_t outputs, int segments, int taps, int inner, const Weight& weight);
-  Matrix conv(const Parameters& parameters, const std::string& name, int inputs, int outputs);
-  Matrix linear(const float* weights, int inputs, int outputs);
+  Matrix pack(std::ptrdiff_t outputs, int segments, int taps, int inner, Precision operands, const Weight& weight);
+  Matrix conv(const Parameters& parameters, const std::string& name, int inputs, int outputs, Precision operands);
+  Matrix linear(const float* weights, int inputs, int outputs, Precision operands);
 
   std::vector<Memory> memory_;
 };

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "denormals.hpp"
+#include "kernels.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -31,9 +32,14 @@ inline constexpr int kLanes = 4;
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 using IntVec = std::uint32_t __attribute__((vector_size(kLanes * sizeof(float))));
 
-
 DVMSR_ALWAYS_INLINE Vec load(const float* p) {
   Vec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+DVMSR_ALWAYS_INLINE IntVec load_words(const void* p) {
+  IntVec v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
@@ -41,6 +47,26 @@ DVMSR_ALWAYS_INLINE Vec load(const float* p) {
 DVMSR_ALWAYS_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 
 DVMSR_ALWAYS_INLINE Vec broadcast(float x) { return x - Vec{}; }
+
+// Rounded to nearest even, to kLanes numbers.
+DVMSR_ALWAYS_INLINE void store(Bfloat16* p, Vec v) {
+#if defined(__AVX512BF16__)
+  const __m256bh half = _mm512_cvtneps_pbh(v);
+#else
+  using Half = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
+  IntVec bits = (IntVec)v;
+  bits += 0x7fff + ((bits >> 16) & 1);
+  const Half half = __builtin_convertvector(bits >> 16, Half);
+#endif
+  std::memcpy(p, &half, sizeof half);
+}
+
+// Two neighbouring numbers, in every lane.
+DVMSR_ALWAYS_INLINE IntVec broadcast_pair(const Bfloat16* p) {
+  std::uint32_t pair;
+  std::memcpy(&pair, p, sizeof pair);
+  return pair - IntVec{};
+}
 
 // a * b + c, rounded once where the processor can. The build turns off the compiler's own
 // contraction: every fused operation stands in the source, so that two instantiations of one
@@ -54,6 +80,16 @@ DVMSR_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return vfmaq_f32(c, a, b);
 #else
   return a * b + c;
+#endif
+}
+
+// a.first * b.first + a.second * b.second + c in every lane, where a and b hold pairs of bfloat16.
+DVMSR_ALWAYS_INLINE Vec dot_pair(IntVec a, IntVec b, Vec c) {
+#if defined(__AVX512BF16__)
+  return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+#else
+  constexpr std::uint32_t kUpper = 0xffff0000u;
+  return fma((Vec)(a << 16), (Vec)(b << 16), fma((Vec)(a & kUpper), (Vec)(b & kUpper), c));
 #endif
 }
 
@@ -101,36 +137,47 @@ DVMSR_ALWAYS_INLINE void store_partial(float* p, Vec v, int count) {
 #endif
 }
 
+#if defined(__AVX512F__)
+// 2^(i / 32).
+alignas(64) inline constexpr float kRoots[32] = {
+    1.0f, 1.02189715f, 1.04427378f, 1.0671404f, 1.09050773f, 1.11438674f, 1.13878863f, 1.16372486f,
+    1.18920712f, 1.21524736f, 1.24185781f, 1.26905096f, 1.29683955f, 1.32523664f, 1.35425555f, 1.38390988f,
+    1.41421356f, 1.44518081f, 1.47682615f, 1.50916443f, 1.54221083f, 1.57598085f, 1.61049033f, 1.64575548f,
+    1.68179283f, 1.7186193f, 1.75625216f, 1.79470908f, 1.83400809f, 1.87416763f, 1.91520656f, 1.95714412f};
+
+// 2^x with a relative error of 1.2e-7, and of 1e-5 in what it differs from 1 by near 0: slow states
+// live from that difference. x is split into its nearest multiple of 1/32, for which there are a
+// table and a scale instruction, and a rest in [-1/64, 1/64], for which a polynomial of degree 2
+// (minimax in the second error, our own fit) is enough. The scan is limited by its multiplications,
+// and this has two less than a polynomial of degree 5 alone.
+DVMSR_ALWAYS_INLINE Vec exp2(Vec x) {
+  // Adding 1.5 * 2^18 leaves the multiple of 1/32 in the low bits of the sum.
+  const Vec shifted = x + broadcast(393216.0f);
+  const Vec whole = shifted - broadcast(393216.0f);
+  const Vec rest = x - whole;
+  // The lowest five bits of an index choose; the scale rounds its exponent down.
+  const Vec root = _mm512_permutex2var_ps(load(kRoots), (__m512i)shifted, load(kRoots + kLanes));
+  const Vec p = fma(broadcast(2.40226507e-01f), rest, broadcast(6.93153956e-01f)) * rest;
+  return _mm512_scalef_ps(fma(root, p, root), whole);
+}
+#else
 // 2^x with a relative error of 1e-7: x is split into its nearest whole number and a rest in
 // [-1/2, 1/2], for which a polynomial of degree 5 (minimax, our own fit) is evaluated.
-// Results under 2^-126 come out as 0 or as a number under 2^-125.
+// Results under 2^-126 come out as a number under 2^-125.
 DVMSR_ALWAYS_INLINE Vec exp2(Vec x) {
-#if defined(__AVX512F__)
-  const Vec whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-#else
   x = min(max(x, broadcast(-126.0f)), broadcast(127.0f));
   // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum.
   const Vec shifted = x + broadcast(12582912.0f);
-  const Vec whole = shifted - broadcast(12582912.0f);
-#endif
-  const Vec rest = x - whole;
+  const Vec rest = x - (shifted - broadcast(12582912.0f));
   Vec p = broadcast(1.327647152e-03f);
   p = fma(p, rest, broadcast(9.675541331e-03f));
   p = fma(p, rest, broadcast(5.550713275e-02f));
   p = fma(p, rest, broadcast(2.402211972e-01f));
   p = fma(p, rest, broadcast(6.931469671e-01f));
   p = fma(p, rest, broadcast(1.0f));
-#if defined(__AVX512F__)
-  return _mm512_scalef_ps(p, whole);
-#else
-  IntVec bits, exponent;
-  std::memcpy(&bits, &p, sizeof bits);
-  std::memcpy(&exponent, &shifted, sizeof exponent);
-  bits += exponent << 23;
-  std::memcpy(&p, &bits, sizeof p);
-  return p;
-#endif
+  return (Vec)((IntVec)p + ((IntVec)shifted << 23));
 }
+#endif
 
 inline constexpr float kLog2E = 1.44269504088896341f;
 

@@ -1,6 +1,7 @@
 #include "stream.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -11,8 +12,8 @@ namespace dvmsr {
 
 namespace {
 
-// Pixels that the last convolution makes before they are turned into the caller's type.
-constexpr std::ptrdiff_t kWriteChunk = 64;
+// Tokens of a convolution that goes to the workspace, to be changed further while they are near.
+constexpr std::ptrdiff_t kConvChunk = 96;
 // Tokens that a stage should have before it, so that switching stages costs little.
 constexpr std::ptrdiff_t kTaskTokens = 256;
 
@@ -27,24 +28,24 @@ void read_pixels(const void* input, std::ptrdiff_t first, std::ptrdiff_t count, 
       out[i * Network::kPixelStride + c] = static_cast<float>(in[i * 3 + c]) / kFull<T> - mean[c];
 }
 
-// `count` runs of `run` values, `stride` apart, to dense values of type T.
-template <typename T>
-void write_pixels(const float* in, std::ptrdiff_t stride, std::ptrdiff_t count, std::ptrdiff_t run, void* output,
-                  std::ptrdiff_t first) {
-  T* out = static_cast<T*>(output) + first;
-  for (std::ptrdiff_t i = 0; i < count; ++i, in += stride, out += run)
-    for (std::ptrdiff_t k = 0; k < run; ++k) {
-      if constexpr (std::is_floating_point_v<T>)
-        out[k] = in[k];
-      else
-        out[k] = static_cast<T>(std::min(std::max(in[k] * kFull<T>, 0.0f), kFull<T>) + 0.5f);
-    }
+// Pixels of the output: `count` tokens of `scale` runs of `run` bytes, one for each row. Tokens lie
+// `stride` bytes apart in `in`; run i of the first one goes to out + i * pitch, that of the next one
+// behind it.
+void write_pixels(const std::byte* in, std::ptrdiff_t stride, std::ptrdiff_t count, std::ptrdiff_t scale,
+                  std::ptrdiff_t run, std::byte* out, std::ptrdiff_t pitch) {
+  for (std::ptrdiff_t i = 0; i < scale; ++i)
+    for (std::ptrdiff_t token = 0; token < count; ++token)
+      std::memcpy(out + i * pitch + token * run, in + token * stride + i * run, static_cast<std::size_t>(run));
 }
 
 }  // namespace
 
-Ring::Ring(std::ptrdiff_t width, std::ptrdiff_t stride, std::ptrdiff_t capacity)
-    : width_(width), stride_(stride), capacity_(capacity), data_(aligned_zeros((width + 2) * stride * capacity)) {}
+Ring::Ring(std::ptrdiff_t width, std::ptrdiff_t stride, Precision precision, std::ptrdiff_t capacity)
+    : width_(width),
+      stride_(stride),
+      token_bytes_(stride * size_of(precision)),
+      capacity_(capacity),
+      data_(aligned_zeros((width + 2) * token_bytes_ * capacity / static_cast<std::ptrdiff_t>(sizeof(float)))) {}
 
 Stream::Stream(const Network& network, std::ptrdiff_t width, int threads)
     : network_(network),
@@ -59,26 +60,34 @@ void Stream::build() {
   const std::ptrdiff_t stride = network_.stride;
   const std::ptrdiff_t slack = 2 * batch_;
   rings_.reserve(static_cast<std::size_t>(4 + config.blocks * (config.vimms_per_block + 1)));  // stages keep references
-  zero_row_ = allocate((width_ + 2) * stride);
-  workspace_floats_ = kWriteChunk * round_up(3 * config.scale * config.scale, kChannelMultiple);
+  const int width = static_cast<int>(width_);
+  zero_row_ = reinterpret_cast<const std::byte*>(allocate((width_ + 2) * stride));
+  // The last convolution's output, and its numbers as the caller wants them.
+  const std::ptrdiff_t pixel_floats = 2 * round_up(3 * config.scale * config.scale, kChannelMultiple);
+  workspace_floats_ = kConvChunk * std::max(stride, pixel_floats);
 
   // A reader with a halo of 1 holds three rows; where a second reader waits for the rows that a
   // longer way makes of this ring's, the ring is as high as that way is late.
   const std::ptrdiff_t conv_rows = 3 + slack;
-  Ring& pixels = add_ring(Network::kPixelStride, conv_rows);
-  const std::size_t source = add_stage({}, conv_rows, [this, &pixels](std::ptrdiff_t row, float*) {
+  Ring& pixels = add_ring(Network::kPixelStride, Precision::kFloat32, conv_rows);
+  const std::size_t source = add_stage({}, conv_rows, [this, &pixels](std::ptrdiff_t row, const Worker& worker) {
     read_row(row, pixels.row(row));
+    lap(worker.laps, Operation::kRead);
   });
 
   const auto in_flight = std::min<std::ptrdiff_t>(threads_, config.blocks * (config.vimms_per_block + 1)) * batch_;
   const std::ptrdiff_t skip_rows = config.blocks + 3 + slack + in_flight;
-  Ring& shallow = add_ring(stride, skip_rows);
-  Ring* features = &add_ring(stride, skip_rows);
-  const std::size_t shallow_stage = add_stage({{source, 1}}, skip_rows, [this, &pixels, &shallow, out = features](std::ptrdiff_t row, float*) {
-    convolve(network_.shallow, pixels, Network::kPixelStride, row, nullptr, shallow.row(row));
-    network_.kernels.layer_norm(network_.token_norm, shallow.row(row), out->row(row), network_.stride,
-                                static_cast<int>(width_));
-  });
+  Ring& shallow = add_ring(stride, Precision::kFloat32, skip_rows);
+  Ring* features = &add_ring(stride, Precision::kFloat32, skip_rows);
+  const std::size_t shallow_stage =
+      add_stage({{source, 1}}, skip_rows,
+                [this, width, &pixels, &shallow, out = features](std::ptrdiff_t row, const Worker& worker) {
+                  convolve(network_.shallow, pixels, row, 0, width, nullptr, shallow.row(row), network_.stride);
+                  lap(worker.laps, Operation::kShallow);
+                  network_.kernels.layer_norm(network_.token_norm, shallow.row(row), out->row(row), network_.stride,
+                                              width);
+                  lap(worker.laps, Operation::kLayerNorm);
+                });
 
   std::size_t before = shallow_stage;
   for (const Block& block : network_.blocks) {
@@ -88,34 +97,49 @@ void Stream::build() {
       workspace_floats_ = std::max(workspace_floats_, vimm.workspace());
       const bool last_vimm = &vimm == &block.vimms.back();
       const std::ptrdiff_t rows = last_vimm ? conv_rows : 1 + slack;
-      Ring& out = add_ring(stride, rows);
+      Ring& out = add_ring(stride, vimm.out_proj.output, rows);
       const VimmState state = vimm_state(vimm);
-      before = add_stage({{before, 0}}, rows, [this, &vimm, &out, in = features, state](std::ptrdiff_t row, float* workspace) {
-        network_.kernels.vimm(vimm, in->row(row), out.row(row), width_, state, workspace);
-      });
+      before = add_stage({{before, 0}}, rows,
+                         [this, &vimm, &out, in = features, state](std::ptrdiff_t row, const Worker& worker) {
+                           network_.kernels.vimm(vimm, in->row(row), out.token(row, 0), width_, state,
+                                                 worker.workspace.get(), worker.laps);
+                         });
       features = &out;
     }
     const bool last_block = &block == &network_.blocks.back();
     // The next block's convolution reads these rows once its ViMMs are a row further.
     const std::ptrdiff_t rows = 3 + slack + (last_block ? 0 : config.vimms_per_block * batch_);
-    Ring& out = add_ring(stride, rows);
-    before = add_stage({{before, 1}, {block_stage, 0}}, rows,
-                       [this, &block, &out, in = features, block_input, last_block](std::ptrdiff_t row, float*) {
-                         convolve(block.conv, *in, network_.stride, row, block_input->row(row), out.row(row));
-                         if (last_block)
-                           network_.kernels.layer_norm(network_.deep_norm, out.row(row), out.row(row), network_.stride,
-                                                       static_cast<int>(width_));
-                       });
+    Ring& out = add_ring(stride, last_block ? network_.deep_norm.output : Precision::kFloat32, rows);
+    Work work = [this, width, &block, &out, in = features, block_input](std::ptrdiff_t row, const Worker& worker) {
+      convolve(block.conv, *in, row, 0, width, block_input->row(row), out.row(row), network_.stride);
+      lap(worker.laps, Operation::kConv);
+    };
+    if (last_block)
+      work = [this, &block, &out, in = features, block_input](std::ptrdiff_t row, const Worker& worker) {
+        float* workspace = worker.workspace.get();
+        for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
+          const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
+          convolve(block.conv, *in, row, x, count, block_input->row(row) + x * network_.stride, workspace,
+                   network_.stride);
+          lap(worker.laps, Operation::kConv);
+          network_.kernels.layer_norm(network_.deep_norm, workspace, out.token(row, x), network_.stride,
+                                      static_cast<int>(count));
+          lap(worker.laps, Operation::kLayerNorm);
+        }
+      };
+    before = add_stage({{before, 1}, {block_stage, 0}}, rows, std::move(work));
     features = &out;
   }
 
-  Ring& deep = add_ring(stride, conv_rows);
+  Ring& deep = add_ring(stride, network_.deep.output, conv_rows);
   before = add_stage({{before, 1}, {shallow_stage, 0}}, conv_rows,
-                     [this, &deep, &shallow, in = features](std::ptrdiff_t row, float*) {
-                       convolve(network_.deep, *in, network_.stride, row, shallow.row(row), deep.row(row));
+                     [this, width, &deep, &shallow, in = features](std::ptrdiff_t row, const Worker& worker) {
+                       convolve(network_.deep, *in, row, 0, width, shallow.row(row), deep.token(row, 0),
+                                network_.stride);
+                       lap(worker.laps, Operation::kConv);
                      });
   add_stage({{before, 1}}, 0,
-            [this, &deep](std::ptrdiff_t row, float* workspace) { write_row(deep, row, workspace); });
+            [this, &deep](std::ptrdiff_t row, const Worker& worker) { write_row(deep, row, worker); });
 }
 
 std::size_t Stream::add_stage(std::vector<Input> inputs, std::ptrdiff_t ring_rows, Work work) {
@@ -124,7 +148,9 @@ std::size_t Stream::add_stage(std::vector<Input> inputs, std::ptrdiff_t ring_row
   return stages_.size() - 1;
 }
 
-Ring& Stream::add_ring(std::ptrdiff_t stride, std::ptrdiff_t rows) { return rings_.emplace_back(width_, stride, rows); }
+Ring& Stream::add_ring(std::ptrdiff_t stride, Precision precision, std::ptrdiff_t rows) {
+  return rings_.emplace_back(width_, stride, precision, rows);
+}
 
 float* Stream::allocate(std::ptrdiff_t count) {
   memory_.push_back(aligned_zeros(count));
@@ -135,12 +161,12 @@ VimmState Stream::vimm_state(const Vimm& vimm) {
   return {allocate((vimm.conv_taps - 1) * vimm.inner_stride), allocate(vimm.states * vimm.inner_stride)};
 }
 
-void Stream::convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t in_stride, std::ptrdiff_t row,
-                      const float* residual, float* out) const {
+void Stream::convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x, std::ptrdiff_t count,
+                      const float* residual, void* out, std::ptrdiff_t out_stride) const {
   const bool below = !ended_ || row + 1 < received_;
-  const float* rows[3] = {row > 0 ? in.row(row - 1) - in_stride : zero_row_, in.row(row) - in_stride,
-                          below ? in.row(row + 1) - in_stride : zero_row_};
-  network_.kernels.matmul(matrix, rows, in_stride, static_cast<int>(width_), residual, out, network_.stride);
+  const void* rows[3] = {row > 0 ? in.token(row - 1, x - 1) : zero_row_, in.token(row, x - 1),
+                         below ? in.token(row + 1, x - 1) : zero_row_};
+  network_.kernels.matmul(matrix, rows, in.stride(), static_cast<int>(count), residual, out, out_stride);
 }
 
 void Stream::read_row(std::ptrdiff_t row, float* out) const {
@@ -153,28 +179,34 @@ void Stream::read_row(std::ptrdiff_t row, float* out) const {
   }
 }
 
-void Stream::write_row(const Ring& in, std::ptrdiff_t row, float* workspace) const {
+void Stream::write_row(const Ring& in, std::ptrdiff_t row, const Worker& worker) const {
   const std::ptrdiff_t scale = network_.config.scale;
   const std::ptrdiff_t stride = round_up(3 * scale * scale, kChannelMultiple);
-  const std::ptrdiff_t run = 3 * scale;  // values of one input pixel in one row of output
-  const bool below = !ended_ || row + 1 < received_;
-  for (std::ptrdiff_t x = 0; x < width_; x += kWriteChunk) {
-    const std::ptrdiff_t count = std::min(kWriteChunk, width_ - x);
-    const std::ptrdiff_t shift = (x - 1) * network_.stride;
-    const float* rows[3] = {row > 0 ? in.row(row - 1) + shift : zero_row_, in.row(row) + shift,
-                            below ? in.row(row + 1) + shift : zero_row_};
-    network_.kernels.matmul(network_.reconstruct, rows, network_.stride, static_cast<int>(count), nullptr, workspace,
-                            stride);
-    for (std::ptrdiff_t i = 0; i < scale; ++i) {
-      const std::ptrdiff_t first = (((row - first_output_) * scale + i) * width_ + x) * run;
-      const float* values = workspace + i * run;
-      switch (pixel_) {
-        case Pixel::kUint8: write_pixels<std::uint8_t>(values, stride, count, run, output_, first); break;
-        case Pixel::kUint16: write_pixels<std::uint16_t>(values, stride, count, run, output_, first); break;
-        case Pixel::kFloat: write_pixels<float>(values, stride, count, run, output_, first); break;
-      }
+  const std::ptrdiff_t bytes = pixel_ == Pixel::kUint8 ? 1 : pixel_ == Pixel::kUint16 ? 2 : 4;
+  const std::ptrdiff_t run = 3 * scale * bytes;
+  const std::ptrdiff_t pitch = width_ * run;
+  std::byte* out = static_cast<std::byte*>(output_) + (row - first_output_) * scale * pitch;
+  float* features = worker.workspace.get();
+  for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
+    const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
+    convolve(network_.reconstruct, in, row, x, count, nullptr, features, stride);
+    lap(worker.laps, Operation::kReconstruct);
+    float* pixels = features;
+    if (pixel_ != Pixel::kFloat) {
+      pixels = features + kConvChunk * stride;
+      (bytes == 1 ? network_.kernels.round_to_uint8 : network_.kernels.round_to_uint16)(features, count * stride,
+                                                                                       pixels);
     }
+    write_pixels(reinterpret_cast<const std::byte*>(pixels), stride * bytes, count, scale, run, out + x * run, pitch);
+    lap(worker.laps, Operation::kWrite);
   }
+}
+
+std::array<double, kOperations> Stream::seconds_of_operations() const {
+  std::array<double, kOperations> total{};
+  for (const Laps& laps : laps_)
+    for (std::size_t i = 0; i < kOperations; ++i) total[i] += laps.seconds()[i];
+  return total;
 }
 
 std::ptrdiff_t Stream::rows_after(std::ptrdiff_t rows, bool last) const {
@@ -192,9 +224,13 @@ void Stream::run(const void* input, std::ptrdiff_t rows, bool last, void* output
   received_ += rows;
   ended_ = last;
   const int threads = std::min(threads_, static_cast<int>(stages_.size()));
-  std::vector<Memory> workspaces;
-  for (int i = 0; i < threads; ++i) workspaces.push_back(aligned_zeros(workspace_floats_));
-  run_in_threads(threads, [&](int i) { work(workspaces[static_cast<std::size_t>(i)].get()); });
+  if (profiled_) laps_.resize(static_cast<std::size_t>(threads));
+  std::vector<Worker> workers;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(threads); ++i)
+    workers.push_back({aligned_zeros(workspace_floats_), profiled_ ? &laps_[i] : nullptr});
+  const auto begin = std::chrono::steady_clock::now();
+  run_in_threads(threads, [&](int i) { work(workers[static_cast<std::size_t>(i)]); });
+  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 std::ptrdiff_t Stream::ready_rows(const Stage& stage) const {
@@ -210,7 +246,7 @@ std::ptrdiff_t Stream::ready_rows(const Stage& stage) const {
   return std::min(end - stage.next, batch_);
 }
 
-void Stream::work(float* workspace) {
+void Stream::work(const Worker& worker) {
   const FlushDenormals flush;
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
@@ -229,7 +265,8 @@ void Stream::work(float* workspace) {
     }
     chosen->busy = true;
     lock.unlock();
-    for (std::ptrdiff_t i = 0; i < rows; ++i) chosen->work(chosen->next + i, workspace);
+    if (worker.laps) worker.laps->start();
+    for (std::ptrdiff_t i = 0; i < rows; ++i) chosen->work(chosen->next + i, worker);
     lock.lock();
     chosen->next += rows;
     chosen->busy = false;

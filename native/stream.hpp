@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "network.hpp"
+#include "profile.hpp"
 
 namespace dvmsr {
 
@@ -27,12 +28,17 @@ enum class Pixel { kUint8, kUint16, kFloat };
 // Rows of features between stages. A row has a zero token before its first and after its last one.
 class Ring {
  public:
-  Ring(std::ptrdiff_t width, std::ptrdiff_t stride, std::ptrdiff_t capacity);
-  // Row r's first token; every row that was never written is zero.
-  float* row(std::ptrdiff_t r) const { return data_.get() + (r % capacity_ * (width_ + 2) + 1) * stride_; }
+  Ring(std::ptrdiff_t width, std::ptrdiff_t stride, Precision precision, std::ptrdiff_t capacity);
+  // Token x of row r, from -1; every row that was never written is zero.
+  std::byte* token(std::ptrdiff_t r, std::ptrdiff_t x) const {
+    return reinterpret_cast<std::byte*>(data_.get()) + (r % capacity_ * (width_ + 2) + 1 + x) * token_bytes_;
+  }
+  // Row r's first token, where numbers are float32.
+  float* row(std::ptrdiff_t r) const { return reinterpret_cast<float*>(token(r, 0)); }
+  std::ptrdiff_t stride() const { return stride_; }
 
  private:
-  std::ptrdiff_t width_, stride_, capacity_;
+  std::ptrdiff_t width_, stride_, token_bytes_, capacity_;
   Memory data_;
 };
 
@@ -44,6 +50,12 @@ class Stream {
   // How many rows of the enlarged image, divided by the scale, the next run will give.
   std::ptrdiff_t rows_after(std::ptrdiff_t rows, bool last) const;
 
+  // Counts the time of all later runs.
+  void profile() { profiled_ = true; }
+  // Seconds by operation, of all threads together; and of the runs.
+  std::array<double, kOperations> seconds_of_operations() const;
+  double seconds() const { return seconds_; }
+
   // Takes `rows` rows of input (0 or more) and writes all rows of output that can be finished:
   // scale * rows_after(rows, last) of them, each scale * width wide. `last` ends the image.
   void run(const void* input, std::ptrdiff_t rows, bool last, void* output, Pixel pixel);
@@ -53,8 +65,13 @@ class Stream {
     std::size_t stage;  // whose output is read
     int halo;           // rows above and below that are read too
   };
-  // One row of a stage. `workspace` belongs to the thread.
-  using Work = std::function<void(std::ptrdiff_t row, float* workspace)>;
+  // What belongs to a thread.
+  struct Worker {
+    Memory workspace;
+    Laps* laps;
+  };
+  // One row of a stage.
+  using Work = std::function<void(std::ptrdiff_t row, const Worker& worker)>;
   struct Stage {
     Work work;
     std::vector<Input> inputs;
@@ -65,17 +82,18 @@ class Stream {
   };
 
   std::size_t add_stage(std::vector<Input> inputs, std::ptrdiff_t ring_rows, Work work);
-  Ring& add_ring(std::ptrdiff_t stride, std::ptrdiff_t rows);
+  Ring& add_ring(std::ptrdiff_t stride, Precision precision, std::ptrdiff_t rows);
   float* allocate(std::ptrdiff_t count);
   VimmState vimm_state(const Vimm& vimm);
   void build();
-  void convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t in_stride, std::ptrdiff_t row,
-                const float* residual, float* out) const;
+  // Tokens [x, x + count) of a row.
+  void convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x, std::ptrdiff_t count,
+                const float* residual, void* out, std::ptrdiff_t out_stride) const;
   void read_row(std::ptrdiff_t row, float* out) const;
-  void write_row(const Ring& in, std::ptrdiff_t row, float* workspace) const;
+  void write_row(const Ring& in, std::ptrdiff_t row, const Worker& worker) const;
 
   std::ptrdiff_t ready_rows(const Stage& stage) const;
-  void work(float* workspace);
+  void work(const Worker& worker);
 
   const Network& network_;
   const std::ptrdiff_t width_;
@@ -85,7 +103,7 @@ class Stream {
   std::vector<Ring> rings_;
   std::vector<Stage> stages_;
   std::vector<Memory> memory_;
-  const float* zero_row_ = nullptr;
+  const std::byte* zero_row_ = nullptr;
 
   std::ptrdiff_t received_ = 0;  // rows of input so far
   bool ended_ = false;
@@ -94,6 +112,10 @@ class Stream {
   void* output_ = nullptr;
   std::ptrdiff_t first_input_ = 0, first_output_ = 0;
   Pixel pixel_ = Pixel::kUint8;
+
+  bool profiled_ = false;
+  std::vector<Laps> laps_;  // of each thread
+  double seconds_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;

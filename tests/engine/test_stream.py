@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvmsr import ArgumentError, NetworkConfig
-from dvmsr.engine import Engine
+from dvmsr.engine import PRECISIONS, Engine
 from dvmsr.weights import save_weights
 
 CONFIG = NetworkConfig(scale=3, channels=20, blocks=2, vimms_per_block=2, state_size=5)
@@ -23,9 +23,9 @@ CONFIG = NetworkConfig(scale=3, channels=20, blocks=2, vimms_per_block=2, state_
 LATE = CONFIG.blocks + 3
 
 
-@pytest.fixture(scope="module")
-def engine(make_weights):
-    return Engine(make_weights(CONFIG))
+@pytest.fixture(scope="module", params=PRECISIONS)
+def engine(make_weights, request):
+    return Engine(make_weights(CONFIG), request.param)
 
 
 def noise(height, width, dtype=np.uint8, seed=0):
@@ -79,7 +79,7 @@ def test_same_bits_for_any_network(make_weights, data):
         conv_width=data.draw(st.integers(1, 5)),
         vimm_residual=data.draw(st.booleans()),
     )
-    engine = Engine(make_weights(config))
+    engine = Engine(make_weights(config), data.draw(st.sampled_from(PRECISIONS)))
     image = noise(data.draw(st.integers(1, 40)), data.draw(st.integers(1, 9)), np.float32)
     heights = data.draw(st.lists(st.integers(0, 15), max_size=8))
     got = in_blocks(engine, image, heights, data.draw(st.integers(1, 8)))
@@ -244,6 +244,62 @@ def test_works_in_a_forked_process(weights_file):
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
     assert run_alone(program, weights_file) == "0\n"
+
+
+def test_threads_end_with_the_call(weights_file):
+    """Nothing waits or spins between calls, and no call has more threads than it was given."""
+    program = """
+        import sys, threading, time
+        from pathlib import Path
+        import numpy as np
+        from dvmsr.engine import Engine
+        from dvmsr.weights import load_weights
+
+        def tasks():
+            return len(list(Path("/proc/self/task").iterdir()))
+
+        engine = Engine(load_weights(sys.argv[1]))
+        stream = engine.stream(300, np.uint8, 3)
+        rows = np.zeros((400, 300, 3), np.uint8)
+        before, most, done = tasks(), 0, threading.Event()
+
+        def watch():
+            global most
+            while not done.is_set():
+                most = max(most, tasks() - 1)
+                time.sleep(0.001)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        stream.push(rows)
+        done.set()
+        watcher.join()
+        after, begin = tasks(), time.process_time()
+        time.sleep(0.3)
+        print(most - before, after - before, time.process_time() - begin < 0.05)
+    """
+    assert run_alone(program, weights_file) == "2 0 True\n"
+
+
+def test_threads_that_wait_take_no_time(weights_file):
+    """One row is work for one thread after the other."""
+    program = """
+        import sys, time
+        import numpy as np
+        from dvmsr.engine import Engine
+        from dvmsr.weights import load_weights
+
+        engine = Engine(load_weights(sys.argv[1]))
+        row = np.zeros((1, 20_000, 3), np.uint8)
+
+        def spent(threads):
+            begin = time.process_time()
+            engine.stream(20_000, np.uint8, threads).push(row, last=True)
+            return time.process_time() - begin
+
+        print(min(spent(4) for _ in range(5)) < 1.5 * min(spent(1) for _ in range(5)))
+    """
+    assert run_alone(program, weights_file) == "True\n"
 
 
 def test_memory_does_not_grow_with_the_height(weights_file, tmp_path):

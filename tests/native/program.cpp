@@ -77,7 +77,8 @@ void run_network(const Request& request) {
     const std::string name = file.path().stem().string();
     parameters[name] = (arrays[name] = request.floats("parameters/" + name)).data();
   }
-  const dvmsr::Network network(config, parameters);
+  const auto precision = request.number("bfloat16") ? dvmsr::Precision::kBfloat16 : dvmsr::Precision::kFloat32;
+  const dvmsr::Network network(config, parameters, precision);
 
   const std::string& name = request.settings.at("pixel");
   const dvmsr::Pixel pixel = name == "uint8"    ? dvmsr::Pixel::kUint8

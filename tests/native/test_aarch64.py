@@ -77,7 +77,7 @@ def noise(height, width, dtype, seed=0):
     return rng.integers(0, np.iinfo(dtype).max, (height, width, 3), dtype, endpoint=True)
 
 
-def enlarge(program, folder, weights, image, heights, threads):
+def enlarge(program, folder, weights, image, heights, threads, precision="fp32"):
     """The image through the program, in blocks of these heights and the rest."""
     (folder / "parameters").mkdir(exist_ok=True)
     for name, values in weights.parameters.items():
@@ -96,14 +96,15 @@ def enlarge(program, folder, weights, image, heights, threads):
         pixel=image.dtype.name,
         width=image.shape[1],
         threads=threads,
+        bfloat16=int(precision == "bf16"),
     )
     scale = weights.config.scale
     shape = (scale * image.shape[0], scale * image.shape[1], 3)
     return read(folder, "output", image.dtype).reshape(shape)
 
 
-def here(weights, image):
-    return Engine(weights).stream(image.shape[1], image.dtype, 1).push(image, last=True)
+def here(weights, image, precision="fp32"):
+    return Engine(weights, precision).stream(image.shape[1], image.dtype, 1).push(image, last=True)
 
 
 CASES = [
@@ -131,6 +132,17 @@ def test_network(program, tmp_path, make_weights, config, size, dtype):
     third = size[0] // 3
     for heights, threads in (([1, 0, third], 2), ([third] * 3, 5)):
         assert np.array_equal(enlarge(program, tmp_path, weights, image, heights, threads), got)
+
+
+def test_bfloat16_network(program, tmp_path, make_weights):
+    """What bfloat16 changes is much the same as on this machine, and the bits are the same for any blocks."""
+    weights, image = make_weights(NetworkConfig(blocks=1, vimm_residual=True)), noise(9, 21, np.float32)
+    got = enlarge(program, tmp_path, weights, image, [], 1, "bf16")
+    exact = here(weights, image)
+    error = here(weights, image, "bf16") - exact
+    # Float32's own roundings differ here, and now and then tip a bfloat16 to its neighbour.
+    assert np.abs(got - exact - error).mean() < 0.5 * np.abs(error).mean()
+    assert np.array_equal(enlarge(program, tmp_path, weights, image, [4, 1], 3, "bf16"), got)
 
 
 def test_denormals_are_flushed(program, tmp_path, make_weights):

@@ -1,6 +1,7 @@
 """The CPU engine: rows of an image in, rows of the enlarged image out. Needs no PyTorch."""
 
 from dvmsr.engine.engine import (
+    PRECISIONS,
     Engine,
     EngineStream,
     available_threads,
@@ -9,10 +10,15 @@ from dvmsr.engine.engine import (
     pixel_type,
     whole_number,
 )
+from dvmsr.engine.profile import Profile, Stage, Work
 
 __all__ = [
+    "PRECISIONS",
     "Engine",
     "EngineStream",
+    "Profile",
+    "Stage",
+    "Work",
     "available_threads",
     "check_rows",
     "instruction_set",
