@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
+from dvmsr import NetworkConfig
 from dvmsr.errors import ArgumentError
 from dvmsr.kernels import choice, cpu, reference, selective_scan, using
+from dvmsr.model import DVMSR
 
 
 def test_a_cpu_takes_the_native_form() -> None:
@@ -61,3 +65,28 @@ def test_the_override_reaches_the_scan() -> None:
 def test_unknown_backend_is_refused() -> None:
     with pytest.raises(ArgumentError, match="reference, cpu, gpu, got 'cuda'"), using("cuda"):
         pass
+
+
+@pytest.mark.parametrize("kernels", ["cpu", "gpu"], indirect=True)
+@pytest.mark.parametrize("autocast", [False, True])
+def test_a_network_learns_the_same_with_every_form(kernels: Any, autocast: bool) -> None:
+    torch.manual_seed(0)
+    config = NetworkConfig(channels=8, blocks=1, vimms_per_block=2, state_size=4, scale=2)
+    network = DVMSR(config).to(kernels.device)
+    images = torch.rand(1, 3, 3, 5, device=kernels.device)
+    name = kernels.kernels.__name__.rpartition(".")[2]
+
+    def gradients(backend: str) -> dict[str, torch.Tensor]:
+        network.zero_grad()
+        with using(backend), torch.autocast(kernels.device, torch.bfloat16, enabled=autocast):
+            network(images).square().sum().backward()
+        return {key: x.grad.clone() for key, x in network.named_parameters() if x.grad is not None}
+
+    want, got = gradients("reference"), gradients(name)
+    assert want.keys() == got.keys() == dict(network.named_parameters()).keys()
+    for key, expected in want.items():
+        # bfloat16 keeps 8 bits, and the definition keeps no more for its state.
+        largest = expected.abs().max()
+        torch.testing.assert_close(
+            got[key], expected, rtol=0, atol=float(largest) * (0.1 if autocast else 1e-4)
+        )

@@ -89,8 +89,8 @@ def test_the_exported_weights_say_where_they_come_from(make_display, small_confi
 
     config = replace(small_config, run=replace(small_config.run, steps=3))
     with safe_open(train(config, tmp_path / "run", display=make_display()), framework="np") as file:
-        notes = file.metadata()
-    assert notes["trained_steps"] == "3"
+        notes = json.loads(file.metadata()["dvmsr"])
+    assert notes["trained_steps"] == 3
     assert "batch = 2" in notes["training_config"]
     assert '"fingerprint"' in notes["training_record"]
     assert photographs.name in notes["training_config"]

@@ -62,7 +62,13 @@ class TestOurFiles:
         )
         assert {x.dtype for x in load_file(path).values()} == {np.dtype(np.float16)}
         with safe_open(path, "np") as opened:
-            assert opened.metadata()["trained"] == "in a test"
+            assert json.loads(opened.metadata()["dvmsr"])["trained"] == "in a test"
+
+    def test_the_same_weights_are_the_same_bytes(self, tmp_path, parameters):
+        first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+        for path in (first, second):
+            save_weights(path, parameters, SMALL, notes={str(i): "note" for i in range(9)})
+        assert first.read_bytes() == second.read_bytes()
 
     def test_source_is_told(self, tmp_path, parameters):
         save_weights(tmp_path / "ours.safetensors", parameters, SMALL)
@@ -303,15 +309,15 @@ class TestConfigurationInTheMetadata:
     @staticmethod
     def error(tmp_path, parameters, config) -> str:
         path = tmp_path / "file.safetensors"
-        save_file(
-            parameters, path, {"dvmsr_config": config if isinstance(config, str) else json.dumps(config)}
-        )
+        text = config if isinstance(config, str) else json.dumps({"config": config})
+        save_file(parameters, path, {"dvmsr": text})
         return error_of(path)
 
     @pytest.mark.parametrize(
         ("config", "told"),
         [
             ("{", "Expecting property name"),
+            ("{}", "'config'"),
             ([1], "must be a mapping"),
             ({"depth": 3}, "unexpected keyword argument 'depth'"),
             ({"scale": 5}, "scale must be one of 2, 3, 4, got 5"),

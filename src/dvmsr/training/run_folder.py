@@ -142,7 +142,7 @@ class RunFolder:
         }
         steps = int(checkpoint["global_step"])
         notes = {
-            "trained_steps": str(steps),
+            "trained_steps": steps,
             "training_config": to_toml(_without_folders(config)),
             "training_record": self._read_record(),
         }

@@ -21,7 +21,8 @@ from dvmsr.weights.author_names import author_name, is_author_file, our_name
 from dvmsr.weights.pytorch_files import PYTORCH_STARTS, read_pytorch_file
 from dvmsr.weights.shapes import deduce_config, mismatches, parameter_shapes
 
-_CONFIG_KEY = "dvmsr_config"
+# One entry of metadata, a JSON object: safetensors writes several in an order that changes from time to time.
+_METADATA_KEY = "dvmsr"
 _FLOATS = ("F16", "F32", "F64")
 
 
@@ -79,17 +80,18 @@ def save_weights(
     parameters: Mapping[str, NDArray[Any]],
     config: NetworkConfig,
     *,
-    notes: Mapping[str, str] | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a file of weights as float16 safetensors, with the configuration in its metadata.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. The same arguments give the same bytes.
 
     Args:
         path: The file to write; an existing one is replaced.
         parameters: Every parameter by its name in ``dvmsr.model.DVMSR``.
         config: The network's shape.
-        notes: More metadata, e.g. how the weights were trained.
+        notes: More metadata, e.g. how the weights were trained: with the configuration, the members of the
+            JSON object that is the file's metadata entry ``dvmsr``.
 
     Raises:
         ArgumentError: The parameters do not fit the configuration, or one is no finite number in float16.
@@ -98,7 +100,7 @@ def save_weights(
     shapes = {name: array.shape for name, array in parameters.items()}
     if wrong := mismatches(shapes, parameter_shapes(config)):
         raise ArgumentError(f"parameters that do not fit their configuration: {_listed(wrong)}")
-    metadata = {_CONFIG_KEY: json.dumps(asdict(config)), **(notes or {})}
+    metadata = {_METADATA_KEY: json.dumps({"config": asdict(config), **(notes or {})})}
     with np.errstate(over="ignore"):  # checked next
         arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in parameters.items()}
     if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
@@ -137,10 +139,10 @@ def _read(file: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
 def _config_of(
     file: Path, metadata: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
 ) -> NetworkConfig:
-    if _CONFIG_KEY in metadata:
+    if _METADATA_KEY in metadata:
         try:
-            config = NetworkConfig(**json.loads(metadata[_CONFIG_KEY]))
-        except (TypeError, ValueError) as error:
+            config = NetworkConfig(**json.loads(metadata[_METADATA_KEY])["config"])
+        except (TypeError, ValueError, KeyError) as error:
             raise WeightsError(f"{file}: its configuration is not one of this version ({error})") from error
         # Before all their names are made.
         if config.blocks * config.vimms_per_block > len(shapes):
