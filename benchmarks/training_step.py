@@ -32,7 +32,7 @@ class Case:
     """"step" or "scan"."""
 
     kernels: str
-    """"native" or "reference"."""
+    """"cpu", the native ones, or "reference"."""
 
     threads: int
     batch: int
@@ -55,12 +55,8 @@ def student_step(case: Case) -> Callable[[], object]:
     """A step on noise, as the trainer does it, without its clipping and moving average."""
     import torch
 
-    from dvmsr.kernels import reference
-    from dvmsr.model import DVMSR, vimm
+    from dvmsr.model import DVMSR
 
-    if case.kernels == "reference":
-        vimm.selective_scan = reference.selective_scan
-        vimm.causal_conv1d = reference.causal_conv1d
     torch.manual_seed(0)
     network = DVMSR()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
@@ -81,10 +77,9 @@ def scan_alone(case: Case) -> Callable[[], object]:
     """The scan with the student's sizes, and all its gradients."""
     import torch
 
-    from dvmsr import STUDENT, kernels
-    from dvmsr.kernels import reference
+    from dvmsr import STUDENT
+    from dvmsr.kernels import selective_scan
 
-    scan = reference.selective_scan if case.kernels == "reference" else kernels.selective_scan
     torch.manual_seed(0)
     channels, states = STUDENT.inner_channels, STUDENT.state_size
     tokens = (case.batch, case.tokens)
@@ -97,7 +92,7 @@ def scan_alone(case: Case) -> Callable[[], object]:
     gradient = torch.randn(*tokens, channels)
 
     def forward_and_backward() -> None:
-        y, _ = scan(*inputs)
+        y, _ = selective_scan(*inputs)
         torch.autograd.grad(y, inputs, gradient)
 
     return forward_and_backward
@@ -138,8 +133,16 @@ def _prepare(case: Case) -> float:
     global _run
     import torch
 
+    from dvmsr.kernels import using
+
     torch.set_num_threads(case.threads)
-    _run = TASKS[case.task](case)
+    run = TASKS[case.task](case)
+
+    def with_kernels() -> None:
+        with using(case.kernels):
+            run()
+
+    _run = with_kernels
     base = _peak_mib()
     _run()
     return base
@@ -179,16 +182,16 @@ def print_table(rows: Sequence[Row]) -> None:
     table = Table(title=f"Training on the CPU, {rows[0].threads} threads, medians")
     for heading in ("task", "kernels"):
         table.add_column(heading)
-    for heading in ("batch x tokens", "ms", "/ native", "MiB before", "peak MiB"):
+    for heading in ("batch x tokens", "ms", "/ cpu", "MiB before", "peak MiB"):
         table.add_column(heading, justify="right")
-    native = {row.task: row.seconds for row in rows if row.kernels == "native"}
+    fast = {row.task: row.seconds for row in rows if row.kernels == "cpu"}
     for row in rows:
         table.add_row(
             row.task,
             row.kernels,
             f"{row.batch} x {row.tokens}",
             f"{1000 * row.seconds:.1f}",
-            f"{row.seconds / native[row.task]:.2f}",
+            f"{row.seconds / fast[row.task]:.2f}",
             f"{row.base_mib:.0f}",
             f"{row.peak_mib:.0f}",
         )
@@ -214,7 +217,7 @@ def main() -> None:
     # One task after the other: the definitions of both at once need much memory.
     for task, tokens in (("step", options.patch**2), ("scan", options.tokens)):
         cases = [
-            Case(task, kernels, options.threads, options.batch, tokens) for kernels in ("native", "reference")
+            Case(task, kernels, options.threads, options.batch, tokens) for kernels in ("cpu", "reference")
         ]
         rows += measure(cases, options.repeats)
     print_table(rows)

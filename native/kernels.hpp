@@ -36,6 +36,7 @@ struct ScanInputs {
   const float* z;           // (batch, length, channels), tokens z_stride apart
   std::ptrdiff_t z_stride;
   const float* delta_bias;  // (channels)
+  const float* initial_state;  // (batch, channels, states)
 };
 
 struct ScanOutputs {
@@ -55,6 +56,7 @@ struct ScanGradients {
   float* D;  // (batch, channels)
   float* z;
   float* delta_bias;  // (batch, channels)
+  float* initial_state;
 };
 
 // SiLU of a causal depthwise convolution over a batch of sequences.

@@ -22,6 +22,7 @@ struct ScanGroup {
         D(load_partial(in.D + channel, width)),
         delta_bias(load_partial(in.delta_bias + channel, width)),
         in_(in),
+        sequence_(sequence),
         first_(sequence * in.length) {}
 
   // a_log2[n] and A[n] for the group's channels, from the (channels, states) array.
@@ -31,6 +32,15 @@ struct ScanGroup {
       for (int lane = 0; lane < width; ++lane)
         A[n][lane] = in_.A[(channel + lane) * in_.states + n];
     }
+  }
+  // State n of the group's channels, in an array (batch, channels, states).
+  Vec state(const float* states, std::ptrdiff_t n) const {
+    Vec values{};
+    for (int lane = 0; lane < width; ++lane) values[lane] = states[state_at(n, lane)];
+    return values;
+  }
+  void store_state(float* states, std::ptrdiff_t n, Vec values) const {
+    for (int lane = 0; lane < width; ++lane) states[state_at(n, lane)] = values[lane];
   }
   std::ptrdiff_t at(std::ptrdiff_t token) const { return (first_ + token) * in_.channels + channel; }
   std::ptrdiff_t z_at(std::ptrdiff_t token) const { return (first_ + token) * in_.z_stride + channel; }
@@ -58,7 +68,12 @@ struct ScanGroup {
   Vec D, delta_bias;
 
  private:
+  std::ptrdiff_t state_at(std::ptrdiff_t n, int lane) const {
+    return (sequence_ * in_.channels + channel + lane) * in_.states + n;
+  }
+
   const ScanInputs& in_;
+  std::ptrdiff_t sequence_;
   std::ptrdiff_t first_;  // the sequence's first token among all
 };
 
@@ -78,7 +93,7 @@ void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t s
   part.load_A(a_log2);
   for (std::ptrdiff_t n = 0; n < N; ++n) {
     a_log2[n] *= kLog2E;
-    h[n] = Vec{};
+    h[n] = part.state(in.initial_state, n);
   }
   const auto chunks = (in.length + kScanChunk - 1) / kScanChunk;
   for (std::ptrdiff_t chunk = 0; chunk < chunks; ++chunk) {
@@ -98,9 +113,7 @@ void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t s
                          store_partial(out.y + part.at(start + t), y * silu(part.z(start + t)), part.width);
                        });
   }
-  for (std::ptrdiff_t n = 0; n < N; ++n)
-    for (int lane = 0; lane < part.width; ++lane)
-      out.last_state[(sequence * in.channels + part.channel + lane) * N + n] = h[n][lane];
+  for (std::ptrdiff_t n = 0; n < N; ++n) part.store_state(out.last_state, n, h[n]);
 }
 
 // Asks for one of `parts` equal parts of what the chunk at token `first` reads and writes: the
@@ -195,9 +208,8 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
     part.load_A(A + g * N);
     dD[g] = dbias[g] = Vec{};
     for (int n = 0; n < count; ++n) {
-      dA[g * N + n] = G[g * N + n] = Vec{};
-      for (int lane = 0; lane < part.width; ++lane)
-        G[g * N + n][lane] = grad.last_state[(sequence * in.channels + part.channel + lane) * N + n];
+      dA[g * N + n] = Vec{};
+      G[g * N + n] = part.state(grad.last_state, n);
     }
   }
   for (auto chunk = chunks - 1; chunk >= 0; --chunk) {
@@ -267,9 +279,10 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
     const ScanGroup part(in, sequence, g);
     store_partial(grad.D + sequence * in.channels + part.channel, dD[g], part.width);
     store_partial(grad.delta_bias + sequence * in.channels + part.channel, dbias[g], part.width);
-    for (int n = 0; n < count; ++n)
-      for (int lane = 0; lane < part.width; ++lane)
-        grad.A[(sequence * in.channels + part.channel + lane) * N + n] = dA[g * N + n][lane];
+    for (int n = 0; n < count; ++n) {
+      part.store_state(grad.A, n, dA[g * N + n]);
+      part.store_state(grad.initial_state, n, G[g * N + n]);
+    }
   }
 }
 

@@ -20,9 +20,9 @@ def test_measures_and_writes(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads(output.read_text())["rows"]
     assert [(row["task"], row["kernels"], row["tokens"]) for row in rows] == [
-        ("step", "native", 16),
+        ("step", "cpu", 16),
         ("step", "reference", 16),
-        ("scan", "native", 20),
+        ("scan", "cpu", 20),
         ("scan", "reference", 20),
     ]
     for row in rows:

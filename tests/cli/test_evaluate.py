@@ -7,25 +7,7 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-import pyvips
-
-from dvmsr.images import imresize
-
-
-@pytest.fixture
-def benchmark_set(tmp_path):
-    """Two images of noise in the layout of a benchmark set for scale 4."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "Noise" / "x4"
-    for name in ("one", "two"):
-        high = rng.integers(0, 256, (64, 48, 3), np.uint8)
-        for kind, pixels in (("HR", high), ("LR", imresize(high, 1 / 4))):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
-            image.write_to_file(str(folder / kind / f"{name}.png"))
-    return folder
 
 
 def test_table_and_json_file(dvmsr, network, benchmark_set, tmp_path):

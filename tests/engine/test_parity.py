@@ -23,7 +23,7 @@ from dvmsr.weights import Weights, load_weights, save_weights
 
 TOLERANCE = 1e-4
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = [pytest.mark.arithmetic, pytest.mark.usefixtures("one_torch_thread")]
 
 configs = st.builds(
     NetworkConfig,

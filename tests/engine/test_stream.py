@@ -50,6 +50,7 @@ def in_blocks(engine, image, heights, threads):
     return np.concatenate(parts)
 
 
+@pytest.mark.arithmetic
 @settings(max_examples=60, deadline=None)
 @given(
     height=st.integers(1, 30),
@@ -66,6 +67,7 @@ def test_same_bits_for_any_blocks_and_threads(engine, height, width, heights, th
     assert np.array_equal(in_blocks(engine, image, heights, threads), want)
 
 
+@pytest.mark.arithmetic
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_same_bits_for_any_network(make_weights, data):
@@ -129,6 +131,7 @@ def test_weights_may_change_after_the_engine_was_made(make_weights):
     assert np.array_equal(whole(engine, image), before)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_integers_are_rounded_and_clipped(make_weights, dtype):
     weights = make_weights(CONFIG)
@@ -161,6 +164,7 @@ def test_layout_of_the_rows_does_not_matter(engine, arrange):
     assert np.array_equal(whole(engine, arranged), whole(engine, image))
 
 
+@pytest.mark.arithmetic
 def test_floating_point_flags_are_restored(engine):
     def product_of_small():
         return np.float32(1e-38) * np.float32(1e-4)
@@ -170,6 +174,7 @@ def test_floating_point_flags_are_restored(engine):
     assert product_of_small() > 0, "denormals are still flushed after the call"
 
 
+@pytest.mark.arithmetic
 def test_denormals_are_flushed_in_every_thread_or_none(make_weights):
     """A bias that is denormal is all that the last layer gets, and it makes it large."""
 

@@ -54,11 +54,6 @@ class TestUpscaler:
         with pytest.raises(WeightsError, match=r"none\.safetensors: cannot read weights"):
             Upscaler(tmp_path / "none.safetensors")
 
-    @pytest.mark.parametrize("device", ["cuda", "CPU", None])
-    def test_unknown_device(self, weights, device):
-        with pytest.raises(ArgumentError, match=r'^device must be "cpu", got '):
-            Upscaler(weights, device=device)
-
     @pytest.mark.parametrize("threads", [0, -2, 1.0, "2", True])
     def test_bad_threads(self, weights, threads):
         with pytest.raises(ArgumentError, match=r"^threads must be a whole number from 1, got "):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -80,6 +79,8 @@ for _command in (upscale, evaluate, info, train, distill, finetune):
 
 def _print_version(requested: bool) -> None:
     if requested:
+        from importlib.metadata import version
+
         typer.echo(f"dvmsr {version('dvmsr')}")
         raise typer.Exit()
 
@@ -102,7 +103,7 @@ def main() -> None:
         sys.exit(app(standalone_mode=False) or 0)
     except _UsageError as error:
         message = error.format_message()
-        # Without any argument this is the help text.
-        line = message if "\n" in message else f"dvmsr: error: {message.rstrip('.')} (see dvmsr --help)"
-        typer.echo(line, err=True)
+        # Without any argument it is empty, and the help text has been printed.
+        if message:
+            typer.echo(f"dvmsr: error: {message.rstrip('.')} (see dvmsr --help)", err=True)
         sys.exit(_EXIT_ERROR)

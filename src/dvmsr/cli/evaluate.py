@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Threads, Weights
+from dvmsr.cli.options import Debug, Device, Precision, Threads, Weights
 from dvmsr.errors import ArgumentError
 
 
@@ -20,6 +20,8 @@ def evaluate(
     ],
     weights: Weights = None,
     threads: Threads = None,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the scores to this file; - is standard output.")
     ] = None,
@@ -42,7 +44,7 @@ def evaluate(
     if json_file is not None and not to_stdout and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
     sets = open_sets(folders)
-    upscaler = Upscaler(weights, threads=threads)
+    upscaler = Upscaler(weights, device, threads, precision)
     check_sets(sets, upscaler.scale)
     table = Table("Set", "Images", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
     for column in table.columns[1:]:

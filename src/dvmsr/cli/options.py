@@ -20,6 +20,13 @@ Weights = Annotated[
     Path | None, typer.Option(help="File of weights, ours or the authors'. By default the ones shipped.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default one per core.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where to compute: cpu; cuda, cuda:N or another device of PyTorch; auto: cuda if there is one."
+    ),
+]
+Precision = Annotated[str, typer.Option(help="What to compute in: fp32, bf16, or fp16 (not on a CPU).")]
 Debug = Annotated[
     bool,
     typer.Option(

@@ -6,12 +6,12 @@ import sys
 import time
 from datetime import timedelta
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from dvmsr.cli.progress_bar import ProgressBar
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -19,13 +19,6 @@ _SECONDS_BETWEEN_LINES = 10.0
 def megapixels(pixels: float) -> str:
     """Pixels as a text in millions of pixels."""
     return f"{pixels / 1e6:.3g} MP"
-
-
-class _Rate(ProgressColumn):
-    """Finished megapixels of the input per second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{megapixels(task.speed)}/s" if task.speed else "", style="progress.data.speed")
 
 
 class FileProgress:
@@ -38,18 +31,11 @@ class FileProgress:
     def __init__(self, label: str) -> None:
         self._label = label
         self._start = self._last_line = time.monotonic()
-        self._bar: Progress | None = None
+        self._bar: ProgressBar | None = None
         if sys.stderr.isatty():
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-                _Rate(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._task = self._bar.add_task(escape(label), total=None)
+            from dvmsr.cli.progress_bar import ProgressBar
+
+            self._bar = ProgressBar(label)
 
     def __enter__(self) -> FileProgress:
         if self._bar is not None:
@@ -70,7 +56,7 @@ class FileProgress:
             total: All its pixels.
         """
         if self._bar is not None:
-            self._bar.update(self._task, completed=finished, total=total)
+            self._bar.update(finished, total)
             return
         now = time.monotonic()
         if now - self._last_line < _SECONDS_BETWEEN_LINES or finished == total:

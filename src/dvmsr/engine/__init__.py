@@ -5,7 +5,9 @@ from dvmsr.engine.engine import (
     Engine,
     EngineStream,
     available_threads,
+    check_rows,
     instruction_set,
+    pixel_type,
     whole_number,
 )
 from dvmsr.engine.profile import Profile, Stage, Work
@@ -18,6 +20,8 @@ __all__ = [
     "Stage",
     "Work",
     "available_threads",
+    "check_rows",
     "instruction_set",
+    "pixel_type",
     "whole_number",
 ]

@@ -60,6 +60,36 @@ def whole_number(name: str, value: object) -> int:
     return int(value)
 
 
+def pixel_type(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return a type of pixels as NumPy's.
+
+    Raises:
+        ArgumentError: It is none of ``PIXEL_TYPES``.
+    """
+    if np.dtype(dtype) not in PIXEL_TYPES:
+        raise ArgumentError(f"pixels must be uint8, uint16 or float32, got {np.dtype(dtype)}")
+    return np.dtype(dtype)
+
+
+def check_rows(rows: object, width: int, dtype: np.dtype[Any]) -> None:
+    """Check that something is rows of an image.
+
+    Args:
+        rows: To be (rows, width, 3) of the type.
+        width: Pixels in a row.
+        dtype: Type of the pixels.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    if not isinstance(rows, np.ndarray):
+        raise ArgumentError(f"expected an array of rows, got {type(rows).__name__}")
+    if rows.shape[1:] != (width, 3) or rows.dtype != dtype:
+        raise ArgumentError(
+            f"expected rows of shape (rows, {width}, 3) and type {dtype}, got {rows.shape} of {rows.dtype}"
+        )
+
+
 class Engine:
     """A network that is ready to run on the CPU.
 
@@ -117,15 +147,14 @@ class Engine:
             ArgumentError: An argument is none of these, or memory does not suffice for the width.
         """
         width, threads = whole_number("width", width), whole_number("threads", threads)
-        if np.dtype(dtype) not in PIXEL_TYPES:
-            raise ArgumentError(f"pixels must be uint8, uint16 or float32, got {np.dtype(dtype)}")
+        pixels = pixel_type(dtype)
         try:
             native = _native.Stream(self._network, width, threads)
         except MemoryError as error:
             raise _too_wide(width) from error
         if profile:
             native.profile()
-        return EngineStream(native, self, width, np.dtype(dtype), threads, profiled=profile)
+        return EngineStream(native, self, width, pixels, threads, profiled=profile)
 
 
 class EngineStream:
@@ -173,13 +202,7 @@ class EngineStream:
         """
         if self._ended:
             raise ArgumentError("the image has ended: start another stream")
-        if not isinstance(rows, np.ndarray):
-            raise ArgumentError(f"expected an array of rows, got {type(rows).__name__}")
-        if rows.shape[1:] != (self._width, 3) or rows.dtype != self._dtype:
-            raise ArgumentError(
-                f"expected rows of shape (rows, {self._width}, 3) and type {self._dtype},"
-                f" got {rows.shape} of {rows.dtype}"
-            )
+        check_rows(rows, self._width, self._dtype)
         self._ended = last
         rows = np.ascontiguousarray(rows)
         finished = self._native.rows_after(len(rows), last)

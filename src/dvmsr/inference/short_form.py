@@ -21,6 +21,7 @@ def upscale(
     weights: str | os.PathLike[str] | Weights | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    precision: str = "fp32",
 ) -> NDArray[Any]: ...
 
 
@@ -33,6 +34,7 @@ def upscale(
     weights: str | os.PathLike[str] | Weights | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    precision: str = "fp32",
 ) -> Path: ...
 
 
@@ -44,6 +46,7 @@ def upscale(
     weights: str | os.PathLike[str] | Weights | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    precision: str = "fp32",
 ) -> NDArray[Any] | Path:
     """Enlarge one image: an array, or a file. For several, make one ``Upscaler``.
 
@@ -54,8 +57,9 @@ def upscale(
             kept.
         overwrite: Whether an existing ``output`` is replaced.
         weights: A file of weights or weights in memory; None takes the ones that come with the package.
-        device: Where to compute: "cpu".
-        threads: How many threads may work; None takes every processor that this process may use.
+        device: Where to compute: "cpu", "cuda", "auto" and others; see ``Upscaler``.
+        threads: How many threads may work on a CPU; None takes every processor that this process may use.
+        precision: What to compute in: "fp32", "bf16" or "fp16"; see ``Upscaler``.
 
     Returns:
         The path of ``output`` where that is given. Else the enlarged image, (scale * H, scale * W, 3) of the
@@ -66,12 +70,13 @@ def upscale(
         ImageReadError: The file is missing, empty, damaged or no image.
         ImageWriteError: ``output`` exists or cannot be written, or the disk is full.
         WeightsError: The file of weights is missing, damaged or of another network.
+        MissingExtraError: The device needs PyTorch, and it is not installed.
     """
     if isinstance(image, np.ndarray) and output is not None:
         raise ArgumentError("output is only for an image file, got an array; save the array that is returned")
     if not isinstance(image, (np.ndarray, str, os.PathLike)):
         raise ArgumentError(f"image must be an array or a path, got {type(image).__name__}")
-    upscaler = Upscaler(weights, device, threads)
+    upscaler = Upscaler(weights, device, threads, precision)
     if isinstance(image, np.ndarray):
         return upscaler.upscale(image)
     # Arrays need no libvips.

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvmsr.engine import Engine, EngineStream, available_threads, whole_number
+from dvmsr.engine import available_threads, whole_number
 from dvmsr.errors import ArgumentError
+from dvmsr.inference.backend import RowStream, make_engine
 from dvmsr.weights import Weights, load_weights
 
 
@@ -20,12 +21,16 @@ class Upscaler:
     Args:
         weights: A file of weights (see ``dvmsr.weights.load_weights``) or weights in memory; None takes
             the ones that come with the package.
-        device: Where to compute: "cpu".
-        threads: How many threads may work; None takes every processor that this process may use. The
-            result does not depend on it, bit by bit.
+        device: Where to compute: "cpu"; "cuda", "cuda:N" or another device of PyTorch's, which then must be
+            installed; "auto" for "cuda" where there is one, else "cpu".
+        threads: How many threads may work on a CPU; None takes every processor that this process may use.
+            The result does not depend on it, bit by bit.
+        precision: What to compute in: "fp32", "bf16" or, not on the CPU, "fp16".
 
     Raises:
-        ArgumentError: The device is unknown, or threads is not a whole number from 1.
+        ArgumentError: The device or the precision is unknown or not to be had here, or threads is not a
+            whole number from 1.
+        MissingExtraError: The device needs PyTorch, and it is not installed.
         WeightsError: The file is missing, damaged or of another network.
     """
 
@@ -34,13 +39,12 @@ class Upscaler:
         weights: str | os.PathLike[str] | Weights | None = None,
         device: str = "cpu",
         threads: int | None = None,
+        precision: str = "fp32",
     ) -> None:
-        if device != "cpu":
-            raise ArgumentError(f'device must be "cpu", got {device!r}')
         self.threads = available_threads() if threads is None else whole_number("threads", threads)
         loaded = weights if isinstance(weights, Weights) else load_weights(weights)
         self.config = loaded.config
-        self._engine = Engine(loaded)
+        self._engine = make_engine(loaded, device, precision)
 
     @property
     def scale(self) -> int:
@@ -69,8 +73,9 @@ class Upscaler:
     def stream(self, blocks: Iterable[NDArray[Any]], width: int) -> Iterator[NDArray[Any]]:
         """Enlarge an image of any height in memory that does not grow with it.
 
-        The result equals that of ``upscale`` on the whole image, bit by bit, wherever it is cut. Nothing is
-        computed, and no argument checked, before the first block is asked for.
+        The result equals that of ``upscale`` on the whole image wherever it is cut: on the CPU bit by bit,
+        on other devices up to the rounding of floats. Nothing is computed, and no argument checked, before
+        the first block is asked for.
 
         Args:
             blocks: The image from top to bottom as (rows, width, 3) arrays of one type, as for
@@ -78,13 +83,13 @@ class Upscaler:
             width: Pixels in a row of the input.
 
         Yields:
-            Blocks of (scale * rows, scale * width, 3). The output runs a few rows behind the input, until
-            that ends.
+            Blocks of (scale * rows, scale * width, 3). The output runs a few rows behind the input, on a GPU
+            some more, until that ends.
 
         Raises:
             ArgumentError: A block is of another width or type, or there are no rows.
         """
-        stream: EngineStream | None = None
+        stream: RowStream | None = None
         rows = 0
         for block in blocks:
             if not isinstance(block, np.ndarray):

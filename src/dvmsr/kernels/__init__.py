@@ -3,38 +3,32 @@
 The functions here pick the implementation by the device of their inputs:
 
 * ``dvmsr.kernels.reference`` is the definition, in plain PyTorch, and runs anywhere;
-* ``dvmsr.kernels.cpu`` is the native one, forward and backward, for float32 on a CPU.
+* ``dvmsr.kernels.cpu`` is the native one for a CPU;
+* ``dvmsr.kernels.gpu`` is in Triton, for GPUs of NVIDIA and AMD.
 
-Where the native extension was not built (a source tree put on a GPU machine, say), the definition
-runs on the CPU too, slowly, and says so once.
+Where the fast form for a device is not installed (a source tree without the compiled extension, say),
+and on devices that have none, the definition runs, slowly, and says so once. ``using`` overrides the choice.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
-from functools import cache
-
 from torch import Tensor
 
-from dvmsr.kernels import reference
+from dvmsr.kernels.choice import chosen, using
 
-__all__ = ["causal_conv1d", "selective_scan"]
-
-
-_SLOW = "dvmsr._native is not built: the kernels run by their definition, many times slower; pip install ."
-
-
-_HAS_NATIVE = importlib.util.find_spec("dvmsr._native") is not None
-
-
-@cache
-def _warn_of_slow_kernels() -> None:
-    warnings.warn(_SLOW, RuntimeWarning, stacklevel=3)
+__all__ = ["causal_conv1d", "selective_scan", "using"]
 
 
 def selective_scan(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+    initial_state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the gated selective scan; see ``dvmsr.kernels.reference.selective_scan`` for its terms.
 
@@ -47,18 +41,14 @@ def selective_scan(
         D: Skip connection, (channels,).
         z: Gate before SiLU, (batch, length, channels).
         delta_bias: Bias of ``delta``, (channels,).
+        initial_state: State before the first token, (batch, channels, states); None is zero. With the
+            last state of one part of a sequence, the scan goes on with the next.
 
     Returns:
         The outputs y, (batch, length, channels), and the state after the last token,
         (batch, channels, states). Both carry gradients.
     """
-    if u.device.type == "cpu":
-        if _HAS_NATIVE:
-            from dvmsr.kernels import cpu
-
-            return cpu.selective_scan(u, delta, A, B, C, D, z, delta_bias)
-        _warn_of_slow_kernels()
-    return reference.selective_scan(u, delta, A, B, C, D, z, delta_bias)
+    return chosen(u.device.type).selective_scan(u, delta, A, B, C, D, z, delta_bias, initial_state)
 
 
 def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -72,10 +62,4 @@ def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         Outputs, (batch, length, channels).
     """
-    if x.device.type == "cpu":
-        if _HAS_NATIVE:
-            from dvmsr.kernels import cpu
-
-            return cpu.causal_conv1d(x, weight, bias)
-        _warn_of_slow_kernels()
-    return reference.causal_conv1d(x, weight, bias)
+    return chosen(x.device.type).causal_conv1d(x, weight, bias)

@@ -8,11 +8,19 @@ from torch import Tensor
 
 
 def selective_scan(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+    initial_state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the gated selective scan, one token after the other.
 
-    With ``step = softplus(delta + delta_bias)`` and the state h starting at zero, for each token
+    With ``step = softplus(delta + delta_bias)`` and the state h starting at ``initial_state``, for each token
 
         h = exp(step * A) * h + step * B * u
         y = (<h, C> + D * u) * silu(z)
@@ -28,13 +36,14 @@ def selective_scan(
         D: Skip connection, (channels,).
         z: Gate before SiLU, (batch, length, channels).
         delta_bias: Bias of ``delta``, (channels,).
+        initial_state: State before the first token, (batch, channels, states); None is zero.
 
     Returns:
         The outputs y, (batch, length, channels), and the state after the last token,
         (batch, channels, states).
     """
     step = F.softplus(delta + delta_bias)
-    h = u.new_zeros(u.shape[0], *A.shape)
+    h = u.new_zeros(u.shape[0], *A.shape) if initial_state is None else initial_state
     outputs = []
     for t in range(u.shape[1]):
         decay = torch.exp(step[:, t, :, None] * A)

@@ -13,6 +13,7 @@ The symbols of the paper and of Mamba (arXiv 2312.00752), and their names here:
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,16 @@ from dvmsr.kernels import causal_conv1d, selective_scan
 
 # Mamba's published start: softplus(delta_bias) is log-uniform in this range.
 _DELTA_START = (1e-3, 1e-1)
+
+
+class MambaState(NamedTuple):
+    """What one part of a sequence leaves for the next."""
+
+    tokens: Tensor
+    """The last inputs of conv1d, which its taps still reach: (batch, conv_width - 1, inner_channels)."""
+
+    scan: Tensor
+    """The scan's state, (batch, inner_channels, state_size)."""
 
 
 class Mamba(nn.Module):
@@ -62,14 +73,42 @@ class Mamba(nn.Module):
             Features of the same shape.
         """
         u, z = self.in_proj(x).chunk(2, dim=-1)
+        y, _ = self._scan(self._conv(u), z)
+        return y
+
+    def resume(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
+        """Mix the next tokens of each sequence: parts, one after the other, give what the whole gives.
+
+        Args:
+            x: Features, (batch, L, channels), L from 1.
+            state: What the tokens before left; zeros before the first.
+
+        Returns:
+            Features of the same shape, and what these tokens leave.
+        """
+        u, z = self.in_proj(x).chunk(2, dim=-1)
+        before, reach = state.tokens.to(u.dtype), state.tokens.shape[1]
+        mixed = self._conv(u)
+        if reach:
+            # Only the first tokens reach back; joining all of them to those before would copy much.
+            mixed[:, :reach] = self._conv(torch.cat([before, u[:, :reach]], dim=1))[:, reach:]
+        y, scan = self._scan(mixed, z, state.scan)
+        recent = u[:, max(0, u.shape[1] - reach) :]
+        # A copy: a view would keep more tokens in memory.
+        tokens = torch.cat([before, recent], dim=1)[:, recent.shape[1] :].clone()
+        return y, MambaState(tokens, scan)
+
+    def _conv(self, u: Tensor) -> Tensor:
         assert self.conv1d.bias is not None
-        u = causal_conv1d(u, self.conv1d.weight, self.conv1d.bias)
+        return causal_conv1d(u, self.conv1d.weight, self.conv1d.bias)
+
+    def _scan(self, u: Tensor, z: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         delta, B, C = self.x_proj(u).split([self.dt_rank, self.state_size, self.state_size], dim=-1)
         # dt_proj's bias is added inside the scan, before softplus.
         delta = F.linear(delta, self.dt_proj.weight)
-        y, _ = selective_scan(u, delta, -self.A_log.float().exp(), B, C, self.D, z, self.dt_proj.bias)
-        out: Tensor = self.out_proj(y)
-        return out
+        A = -self.A_log.float().exp()
+        y, last_state = selective_scan(u, delta, A, B, C, self.D, z, self.dt_proj.bias, state)
+        return self.out_proj(y), last_state
 
 
 class ViMM(nn.Module):
@@ -89,3 +128,8 @@ class ViMM(nn.Module):
         """Apply the module to features of shape (batch, L, channels)."""
         y: Tensor = self.mamba(self.norm(x))
         return x + y if self.residual else y
+
+    def resume(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
+        """Apply the module to the next tokens of each sequence; see ``Mamba.resume``."""
+        y, after = self.mamba.resume(self.norm(x), state)
+        return x + y if self.residual else y, after

@@ -20,7 +20,15 @@ _SCAN_CHUNK: int = _native.SCAN_CHUNK
 
 
 def selective_scan(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+    initial_state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the gated selective scan; terms as in ``dvmsr.kernels.selective_scan``.
 
@@ -29,8 +37,18 @@ def selective_scan(
     """
     if A.shape[1] > MAX_STATE_SIZE:
         raise ArgumentError(f"the native scan takes up to {MAX_STATE_SIZE} states, got {A.shape[1]}")
+    if initial_state is None:
+        initial_state = A.new_zeros(u.shape[0], *A.shape)
     y, last_state, _ = _forward(
-        dense(u), dense(delta), dense(A), dense(B), dense(C), dense(D), tokens(z), dense(delta_bias)
+        dense(u),
+        dense(delta),
+        dense(A),
+        dense(B),
+        dense(C),
+        dense(D),
+        tokens(z),
+        dense(delta_bias),
+        dense(initial_state),
     )
     return y.to(u.dtype), last_state
 
@@ -42,10 +60,18 @@ def _checkpoint_shape(u: Tensor, A: Tensor) -> tuple[int, int, int, int]:
 
 @torch.library.custom_op("dvmsr::selective_scan", mutates_args=(), device_types="cpu")
 def _forward(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+    initial_state: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    y, last_state, checkpoints = _forward_fake(u, delta, A, B, C, D, z, delta_bias)
-    inputs = (u, delta, A, B, C, D, z, delta_bias)
+    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state)
+    y, last_state, checkpoints = _forward_fake(*inputs)
     _native.selective_scan_forward(
         *(x.detach() for x in inputs), y, last_state, checkpoints, threads=torch.get_num_threads()
     )
@@ -54,7 +80,15 @@ def _forward(
 
 @_forward.register_fake
 def _forward_fake(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+    initial_state: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(u), A.new_empty(u.shape[0], *A.shape), u.new_empty(_checkpoint_shape(u, A))
 
@@ -69,10 +103,11 @@ def _backward(
     D: Tensor,
     z: Tensor,
     delta_bias: Tensor,
+    initial_state: Tensor,
     checkpoints: Tensor,
     grad_y: Tensor,
     grad_last_state: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     batch = u.shape[0]
     # The native code leaves one part of A's, D's and delta_bias's gradient for each sequence;
     # adding them up in a fixed order keeps the result independent of the threads.
@@ -85,6 +120,7 @@ def _backward(
         D.new_empty(batch, *D.shape),
         torch.empty_like(u),
         D.new_empty(batch, *D.shape),
+        torch.empty_like(initial_state),
     ]
     inputs = (
         u,
@@ -95,12 +131,13 @@ def _backward(
         D,
         z,
         delta_bias,
+        initial_state,
         checkpoints,
         grad_y.contiguous(),
         grad_last_state.contiguous(),
     )
     _native.selective_scan_backward(*(x.detach() for x in inputs), *grads, threads=torch.get_num_threads())
-    grad_u, grad_delta, parts_A, grad_B, grad_C, parts_D, grad_z, parts_bias = grads
+    grad_u, grad_delta, parts_A, grad_B, grad_C, parts_D, grad_z, parts_bias, grad_initial = grads
     return (
         grad_u,
         grad_delta,
@@ -110,6 +147,7 @@ def _backward(
         parts_D.sum(0),
         grad_z,
         parts_bias.sum(0),
+        grad_initial,
     )
 
 
@@ -123,13 +161,13 @@ def _backward_fake(
     D: Tensor,
     z: Tensor,
     delta_bias: Tensor,
+    initial_state: Tensor,
     checkpoints: Tensor,
     grad_y: Tensor,
     grad_last_state: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    inputs = (u, delta, A, B, C, D, z, delta_bias)
-    grads = [x.new_empty(x.shape) for x in inputs]
-    return grads[0], grads[1], grads[2], grads[3], grads[4], grads[5], grads[6], grads[7]
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    grads = [x.new_empty(x.shape) for x in (u, delta, A, B, C, D, z, delta_bias, initial_state)]
+    return grads[0], grads[1], grads[2], grads[3], grads[4], grads[5], grads[6], grads[7], grads[8]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:

@@ -1,0 +1,41 @@
+"""The tests of the arithmetic on every instruction set. All other tests have the best one only."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def run(instructions, *arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=os.environ | {"DVMSR_INSTRUCTION_SET": instructions},
+        cwd=TESTS.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def instruction_sets():
+    """Those that this processor has, best first, as the message about an unknown one lists them."""
+    done = run("none", "-c", "from dvmsr.engine import instruction_set; instruction_set()")
+    return re.findall(r"\w+", done.stderr.splitlines()[-1].rpartition(":")[2])
+
+
+def test_arithmetic(instruction_sets):
+    assert instruction_sets[-1] == "baseline"
+    for name in instruction_sets[1:]:
+        program = "import pytest, sys, dvmsr.engine as e; print(e.instruction_set()); sys.exit(pytest.main())"
+        folders = [TESTS / "engine", TESTS / "kernels"]
+        done = run(name, "-c", program, "-q", "-m", "arithmetic", "-p", "no:cacheprovider", *folders)
+        assert done.stdout.startswith(f"{name}\n")
+        assert done.returncode == 0, f"{name}:\n{done.stdout}{done.stderr}"
