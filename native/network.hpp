@@ -31,7 +31,7 @@ class Network {
  public:
   // `precision` is that of the wide layers' operands: the 3x3 convolutions on features and the linear
   // layers but dt_proj. Between them all is float32.
-  Network(const Config& config, const Parameters& parameters, Precision precision = Precision::kFloat32);
+  Network(const Config& config, const Parameters& parameters, Precision precision);
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 

@@ -45,6 +45,7 @@ def rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("seed", range(6))
 def test_operands_are_rounded_where_the_definition_rounds_them(make_weights, seed):
     """Of the error that rounding makes, the definition with the same rounding explains most.
@@ -64,6 +65,7 @@ def test_operands_are_rounded_where_the_definition_rounds_them(make_weights, see
     assert rms(got - want) < 0.5 * rms(want - exact)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize(
     "config",
     [
@@ -99,5 +101,5 @@ def test_psnr_changes_by_less_than_a_hundredth(shared, dataset, name):
 @pytest.mark.parametrize("value", ["fp16", "", None, "BF16"])
 def test_other_precisions_are_refused(make_weights, value):
     weights = make_weights(NetworkConfig(channels=4, blocks=1, vimms_per_block=1))
-    with pytest.raises(ArgumentError, match=r"^precision must be fp32 or bf16, got "):
+    with pytest.raises(ArgumentError, match=r'^on device "cpu" precision must be fp32 or bf16, got '):
         Engine(weights, value)

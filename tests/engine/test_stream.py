@@ -274,11 +274,15 @@ def test_threads_end_with_the_call(weights_file):
         stream.push(rows)
         done.set()
         watcher.join()
+        # The system takes a moment to forget a thread that has ended.
+        deadline = time.monotonic() + 30
+        while tasks() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
         after, begin = tasks(), time.process_time()
         time.sleep(0.3)
-        print(most - before, after - before, time.process_time() - begin < 0.05)
+        print(1 <= most - before <= 2, after - before, time.process_time() - begin < 0.05)
     """
-    assert run_alone(program, weights_file) == "2 0 True\n"
+    assert run_alone(program, weights_file) == "True 0 True\n"
 
 
 def test_threads_that_wait_take_no_time(weights_file):

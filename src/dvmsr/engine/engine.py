@@ -109,7 +109,9 @@ class Engine:
 
     def __init__(self, weights: Weights, precision: str = "fp32") -> None:
         if precision not in PRECISIONS:
-            raise ArgumentError(f"precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
+            raise ArgumentError(
+                f'on device "cpu" precision must be {" or ".join(PRECISIONS)}, got {precision!r}'
+            )
         instruction_set()
         config = weights.config
         self.config = config
