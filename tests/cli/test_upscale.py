@@ -231,3 +231,12 @@ def test_bar_on_a_terminal(photo, network):
 
 def test_version(dvmsr):
     assert dvmsr("--version") == (0, f"dvmsr {version('dvmsr')}\n", "")
+
+
+def test_profile_shows_every_stage(dvmsr, photo, network):
+    code, out, _ = dvmsr("upscale", *network, photo, "--profile", "--threads", "1")
+    assert code == 0
+    rows = {line.split("│")[1].strip(): line.split("│") for line in out.splitlines() if "│" in line}
+    assert {"shallow", "in_proj", "scan", "conv", "reconstruct", "all"} <= rows.keys()
+    assert [float(rows["scan"][column]) > 0 for column in (2, 3)] == [True, True]
+    assert float(rows["all"][5]) >= float(rows["scan"][5])

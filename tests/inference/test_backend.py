@@ -107,3 +107,14 @@ def test_a_gpu_gives_what_the_cpu_gives(weights):
         got = np.concatenate(list(upscaler.stream(np.split(image, 10), 500))).astype(int)
         assert got.shape == want.shape
         assert np.abs(got - want).mean() <= most * 255
+
+
+def test_a_profile_is_of_the_native_engine(weights):
+    upscaler = Upscaler(weights, threads=1)
+    profiles = []
+    blocks = list(upscaler.stream(np.split(noise(30, 20), 5), 20, on_profile=profiles.append))
+    assert sum(map(len, blocks)) == 30 * upscaler.scale
+    assert [profile.pixels for profile in profiles] == [600]
+    upscaler._engine = TorchEngine(weights, torch.device("cpu"), "fp32")
+    with pytest.raises(ArgumentError, match=r'^expected device "cpu" for a profile'):
+        list(upscaler.stream([noise(3, 20)], 20, on_profile=profiles.append))

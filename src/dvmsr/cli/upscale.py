@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dvmsr.cli.options import Debug, Device, Precision, Threads, Weights
 from dvmsr.errors import DvmsrError
+
+if TYPE_CHECKING:
+    from dvmsr.engine import Profile
 
 
 class ImageFormat(str, Enum):
@@ -44,6 +47,9 @@ def upscale(
         ImageFormat | None, typer.Option("--format", help="Format to write. By default that of each input.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the CPU engine's time goes, beside its floor.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Enlarge images, with their transparency, colour profile and EXIF data."""
@@ -51,6 +57,7 @@ def upscale(
     from dvmsr.inference.files import plan_files, upscale_file
     from dvmsr.inference.upscaler import Upscaler
 
+    profiles: list[Profile] = []
     # What was imported stays to the end: searching it for garbage then takes 25 ms, a twelfth of what
     # a small image takes.
     gc.freeze()
@@ -64,7 +71,12 @@ def upscale(
         try:
             with FileProgress(label) as progress:
                 done = upscale_file(
-                    upscaler, task.source, task.target, overwrite=overwrite, progress=progress.update
+                    upscaler,
+                    task.source,
+                    task.target,
+                    overwrite=overwrite,
+                    progress=progress.update,
+                    on_profile=profiles.append if profile else None,
                 )
         except DvmsrError as error:
             if debug or len(tasks) == 1:
@@ -78,6 +90,10 @@ def upscale(
             f"{done.target} {done.scale * done.width}x{done.scale * done.height} in {done.seconds:.2f} s "
             f"({megapixels(done.width * done.height / done.seconds)}/s)"
         )
+        if profile:
+            from dvmsr.cli.profile import print_profile
+
+            print_profile(profiles.pop())
     if len(tasks) > 1:
         typer.echo(f"{len(tasks) - len(failed)} of {len(tasks)} images enlarged in {seconds:.2f} s")
     if failed:

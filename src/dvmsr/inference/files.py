@@ -15,6 +15,7 @@ from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
 from dvmsr.images import READABLE_SUFFIXES, WRITABLE_SUFFIXES, check_format, open_image, write_image
 
 if TYPE_CHECKING:
+    from dvmsr.engine import Profile
     from dvmsr.inference.upscaler import Upscaler
 
 _ROWS_AT_ONCE = 16
@@ -61,6 +62,7 @@ def upscale_file(
     *,
     overwrite: bool = False,
     progress: Callable[[int, int], object] | None = None,
+    on_profile: Callable[[Profile], object] | None = None,
 ) -> UpscaledFile:
     """Enlarge an image file into another, a few rows at a time.
 
@@ -73,6 +75,7 @@ def upscale_file(
         target: The file to write, in the format that its suffix names. Its folder is created if missing.
         overwrite: Whether an existing target is replaced. The source itself never is.
         progress: Called with the number of finished pixels of the source, and of all.
+        on_profile: Called at the end with where the engine's time went; see ``Upscaler.stream``.
 
     Returns:
         What was done.
@@ -80,6 +83,7 @@ def upscale_file(
     Raises:
         ImageReadError: The source is missing, empty, damaged or no image.
         ImageWriteError: The target exists or cannot be written, or the disk is full.
+        ArgumentError: A profile is asked for, and the device has none.
     """
     start = time.perf_counter()
     source, target = Path(source), Path(target)
@@ -92,7 +96,7 @@ def upscale_file(
         raise ImageWriteError(
             f"{target}: the folder {target.parent} cannot be created: {error.strerror}"
         ) from error
-    blocks = upscaler.stream(reader.blocks(_ROWS_AT_ONCE), reader.width)
+    blocks = upscaler.stream(reader.blocks(_ROWS_AT_ONCE), reader.width, on_profile=on_profile)
 
     def reported() -> Iterator[NDArray[Any]]:
         rows = 0

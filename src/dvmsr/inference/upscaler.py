@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from dvmsr.engine import available_threads, whole_number
+from dvmsr.engine import Engine, EngineStream, Profile, available_threads, whole_number
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.backend import RowStream, make_engine
 from dvmsr.weights import Weights, load_weights
@@ -70,7 +70,13 @@ class Upscaler:
             raise ArgumentError(f"image must be an array of shape (height, width, 3), got {shape}")
         return self._engine.stream(image.shape[1], image.dtype, self.threads).push(image, last=True)
 
-    def stream(self, blocks: Iterable[NDArray[Any]], width: int) -> Iterator[NDArray[Any]]:
+    def stream(
+        self,
+        blocks: Iterable[NDArray[Any]],
+        width: int,
+        *,
+        on_profile: Callable[[Profile], object] | None = None,
+    ) -> Iterator[NDArray[Any]]:
         """Enlarge an image of any height in memory that does not grow with it.
 
         The result equals that of ``upscale`` on the whole image wherever it is cut: on the CPU bit by bit,
@@ -81,13 +87,15 @@ class Upscaler:
             blocks: The image from top to bottom as (rows, width, 3) arrays of one type, as for
                 ``upscale``; the numbers of rows may differ.
             width: Pixels in a row of the input.
+            on_profile: Called at the end with where the engine's time went. Only on device "cpu".
 
         Yields:
             Blocks of (scale * rows, scale * width, 3). The output runs a few rows behind the input, on a GPU
             some more, until that ends.
 
         Raises:
-            ArgumentError: A block is of another width or type, or there are no rows.
+            ArgumentError: A block is of another width or type, there are no rows, or the device has no
+                profile.
         """
         stream: RowStream | None = None
         rows = 0
@@ -95,7 +103,7 @@ class Upscaler:
             if not isinstance(block, np.ndarray):
                 raise ArgumentError(f"blocks must be arrays of rows, got {type(block).__name__}")
             if stream is None:
-                stream = self._engine.stream(width, block.dtype, self.threads)
+                stream = self._start(width, block.dtype, profile=on_profile is not None)
                 end = np.empty((0, width, 3), block.dtype)
             rows += len(block)
             if len(output := stream.push(block)):
@@ -104,3 +112,12 @@ class Upscaler:
             raise ArgumentError("expected at least one row of an image, got none")
         if len(output := stream.push(end, last=True)):
             yield output
+        if on_profile is not None and isinstance(stream, EngineStream):
+            on_profile(stream.profile())
+
+    def _start(self, width: int, dtype: DTypeLike, *, profile: bool) -> RowStream:
+        if not profile:
+            return self._engine.stream(width, dtype, self.threads)
+        if not isinstance(self._engine, Engine):
+            raise ArgumentError('expected device "cpu" for a profile: it is of the native engine')
+        return self._engine.stream(width, dtype, self.threads, profile=True)
