@@ -23,7 +23,8 @@ def test_configuration_survives_its_own_text(tmp_path):
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_valid(recipe):
-    make_config(merge(read_recipe(recipe), {"data": {"hr": ["photographs"]}}))
+    given = {"data": {"hr": ["photographs"]}, "teacher": {"weights": ["teacher.safetensors"]}}
+    make_config(merge(read_recipe(recipe), given))
 
 
 def test_there_are_recipes():
