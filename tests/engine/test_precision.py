@@ -101,5 +101,15 @@ def test_psnr_changes_by_less_than_a_hundredth(shared, dataset, name):
 @pytest.mark.parametrize("value", ["fp16", "", None, "BF16"])
 def test_other_precisions_are_refused(make_weights, value):
     weights = make_weights(NetworkConfig(channels=4, blocks=1, vimms_per_block=1))
-    with pytest.raises(ArgumentError, match=r'^on device "cpu" precision must be fp32 or bf16, got '):
+    with pytest.raises(ArgumentError, match=r'^on device "cpu" precision must be fp32, bf16 or auto, got '):
         Engine(weights, value)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "faster"),
+    [("amx", "bf16"), ("avx512_bf16", "bf16"), ("avx512", "fp32"), ("baseline", "fp32")],
+)
+def test_auto_is_what_is_faster(make_weights, monkeypatch, instructions, faster):
+    monkeypatch.setattr("dvmsr.engine.engine.instruction_set", lambda: instructions)
+    weights = make_weights(NetworkConfig(channels=4, blocks=1, vimms_per_block=1))
+    assert Engine(weights, "auto").precision == faster

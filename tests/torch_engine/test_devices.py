@@ -47,7 +47,7 @@ def test_first_gpu_has_its_number():
 @pytest.mark.parametrize("precision", ["fp8", "FP32", "", "float32"])
 def test_unknown_precision(make_weights, precision):
     weights = make_weights(NetworkConfig(channels=4, blocks=1))
-    with pytest.raises(ArgumentError, match=r"^precision must be one of fp32, bf16, fp16, got '"):
+    with pytest.raises(ArgumentError, match=r"^precision must be fp32, bf16, fp16 or auto, got '"):
         TorchEngine(weights, CPU, precision)
 
 

@@ -26,7 +26,12 @@ Device = Annotated[
         help="Where to compute: cpu; cuda, cuda:N or another device of PyTorch; auto: cuda if there is one."
     ),
 ]
-Precision = Annotated[str, typer.Option(help="What to compute in: fp32, bf16, or fp16 (not on a CPU).")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="What to compute in: fp32; bf16; fp16 (not on a CPU); auto: bf16 on a CPU that multiplies it."
+    ),
+]
 Debug = Annotated[
     bool,
     typer.Option(

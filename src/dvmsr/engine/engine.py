@@ -25,6 +25,9 @@ PIXEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 PRECISIONS = ("fp32", "bf16")
 """What the engine's wide layers multiply: float32 or bfloat16."""
 
+# Where bfloat16 is the faster one (docs/performance.md).
+_MULTIPLY_BFLOAT16 = ("amx", "avx512_bf16")
+
 
 def instruction_set() -> str:
     """Return the name of the instructions in use: amx, avx512_bf16, avx512, avx2 or baseline.
@@ -100,7 +103,8 @@ class Engine:
         precision: What the wide layers multiply: "fp32", or "bf16" for weights and features rounded to
             bfloat16. Sums are float32 in both, as is all between those layers: LayerNorm, the causal
             convolution, the scan and the gates. "bf16" gives other pixels than "fp32", by a hundredth of
-            a dB at most, and is faster where the processor multiplies bfloat16 (amx, avx512_bf16).
+            a dB at most, and is faster where the processor multiplies bfloat16 (amx, avx512_bf16). "auto" is
+            "bf16" on such a processor and "fp32" on others.
 
     Raises:
         ArgumentError: DVMSR_INSTRUCTION_SET names instructions that this machine does not have, or the
@@ -108,11 +112,13 @@ class Engine:
     """
 
     def __init__(self, weights: Weights, precision: str = "fp32") -> None:
+        instructions = instruction_set()
+        if precision == "auto":
+            precision = "bf16" if instructions in _MULTIPLY_BFLOAT16 else "fp32"
         if precision not in PRECISIONS:
             raise ArgumentError(
-                f'on device "cpu" precision must be {" or ".join(PRECISIONS)}, got {precision!r}'
+                f'on device "cpu" precision must be {", ".join(PRECISIONS)} or auto, got {precision!r}'
             )
-        instruction_set()
         config = weights.config
         self.config = config
         self.precision = precision

@@ -34,7 +34,7 @@ def make_engine(weights: Weights, device: str, precision: str) -> RowEngine:
         weights: The network.
         device: "cpu" for the native engine; "cuda", "cuda:N" or another device of PyTorch's; "auto" for
             "cuda" where PyTorch is installed and sees a GPU, else "cpu".
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16", "fp16" or "auto": see ``Upscaler``.
 
     Raises:
         ArgumentError: The device or the precision is unknown or not to be had here.

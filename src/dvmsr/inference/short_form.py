@@ -59,7 +59,7 @@ def upscale(
         weights: A file of weights or weights in memory; None takes the ones that come with the package.
         device: Where to compute: "cpu", "cuda", "auto" and others; see ``Upscaler``.
         threads: How many threads may work on a CPU; None takes every processor that this process may use.
-        precision: What to compute in: "fp32", "bf16" or "fp16"; see ``Upscaler``.
+        precision: What to compute in: "fp32", "bf16", "fp16" or "auto"; see ``Upscaler``.
 
     Returns:
         The path of ``output`` where that is given. Else the enlarged image, (scale * H, scale * W, 3) of the

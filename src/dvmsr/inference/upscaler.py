@@ -25,7 +25,8 @@ class Upscaler:
             installed; "auto" for "cuda" where there is one, else "cpu".
         threads: How many threads may work on a CPU; None takes every processor that this process may use.
             The result does not depend on it, bit by bit.
-        precision: What to compute in: "fp32", "bf16" or, not on the CPU, "fp16".
+        precision: What to compute in: "fp32"; "bf16"; not on the CPU, "fp16"; "auto" for "bf16" on a CPU
+            that multiplies it, else "fp32".
 
     Raises:
         ArgumentError: The device or the precision is unknown or not to be had here, or threads is not a

@@ -60,14 +60,17 @@ def find_type(precision: str, device: torch.device) -> torch.dtype:
     """Return the type of numbers that a precision stands for.
 
     Args:
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16", "fp16", or "auto" for "fp32": what others change has been measured on
+            CPUs only.
         device: Where to compute.
 
     Raises:
         ArgumentError: The precision is none of these, or the device has no autocast to it.
     """
+    if precision == "auto":
+        precision = "fp32"
     if precision not in _TYPES:
-        raise ArgumentError(f"precision must be one of {', '.join(_TYPES)}, got {precision!r}")
+        raise ArgumentError(f"precision must be {', '.join(_TYPES)} or auto, got {precision!r}")
     if precision != "fp32" and not torch.amp.is_autocast_available(device.type):
         raise ArgumentError(f'on device "{device}" precision must be fp32, got {precision!r}')
     return _TYPES[precision]
