@@ -78,7 +78,7 @@ def dvmsr_torch(case: Case) -> Callable[[], object]:
     from dvmsr.model import DVMSR
     from dvmsr.weights import load_weights
 
-    return _torch_runner(DVMSR.from_weights(load_weights()), case, value_range=1.0)
+    return torch_runner(DVMSR.from_weights(load_weights()), case, value_range=1.0)
 
 
 def rlfn_torch(case: Case) -> Callable[[], object]:
@@ -90,10 +90,11 @@ def rlfn_torch(case: Case) -> Callable[[], object]:
     network = RLFN()
     if RLFN_WEIGHTS.exists():
         network.load_state_dict(load_file(RLFN_WEIGHTS))
-    return _torch_runner(network, case, value_range=255.0)
+    return torch_runner(network, case, value_range=255.0)
 
 
-def _torch_runner(network: nn.Module, case: Case, value_range: float) -> Callable[[], object]:
+def torch_runner(network: nn.Module, case: Case, value_range: float) -> Callable[[], object]:
+    """A network of PyTorch's in the case's form. Its image goes from 0 to ``value_range``."""
     import torch
 
     torch.set_num_threads(case.threads)
@@ -134,7 +135,7 @@ VARIANTS = (
 )
 """All that is measured."""
 
-KIB_PER_PIXEL = {"dvmsr-engine": 0.2, "dvmsr-torch": 11.0, "rlfn-torch": 4.0}
+KIB_PER_PIXEL = {"dvmsr-engine": 0.25, "dvmsr-torch": 6.0, "rlfn-torch": 2.5}
 """About what each needs for a pixel of the LR image, to know beforehand what does not fit into memory."""
 
 

@@ -14,7 +14,7 @@ import torch
 
 import inference
 import workers
-from networks import VARIANTS, Case, Variant, build
+from networks import VARIANTS, Case, Variant, torch_runner
 from rows import Row, read_report
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "inference.py"
@@ -45,23 +45,20 @@ def test_measures_and_writes(tmp_path):
 
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-def test_every_form_is_the_same_network(monkeypatch):
-    """The compiled one, too: on a machine for tests it is compiled here, in one process."""
+def test_every_form_computes_the_same(monkeypatch):
+    """On two layers: to compile all of RLFN takes half a minute."""
     monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    forms = [variant for variant in VARIANTS if variant.network == "rlfn-torch"]
-    outputs = {
-        (variant.form, variant.precision): build(Case(**asdict(variant), threads=1, height=16, width=20))()
-        for variant in forms
-        # Once is enough: to compile takes seconds.
-        if (variant.form, variant.precision) != ("compiled", "bf16")
-    }
-    assert len(outputs) == 5
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.LeakyReLU())
+    outputs = {}
+    for variant in VARIANTS:
+        if variant.network == "rlfn-torch":
+            case = Case(**asdict(variant), threads=1, height=16, width=20)
+            outputs[variant.form, variant.precision] = torch_runner(network, case, 1.0)()
+    assert len(outputs) == 6
     want = outputs["contiguous", "fp32"]
-    assert want.shape == (1, 3, 64, 80)
     for (_, precision), output in outputs.items():
-        bound = 1e-4 if precision == "fp32" else 0.03
-        assert (output.float() - want).norm() <= bound * want.norm()
         assert output.dtype == (torch.float32 if precision == "fp32" else torch.bfloat16)
+        assert (output.float() - want).norm() <= (1e-6 if precision == "fp32" else 0.01) * want.norm()
 
 
 @pytest.mark.parametrize("height", [1, 16, 40])
@@ -98,7 +95,7 @@ def test_the_fastest_forms_go_on_to_other_sides():
 
 
 def test_what_does_not_fit_into_memory_is_left_out(monkeypatch, capsys):
-    free = 8 * 2**30
+    free = 4 * 2**30
     sizes = {"SC_PHYS_PAGES": free // 4096, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
     assert {case.network for case in inference.choose(512, (1, 2), VARIANTS)} == {v.network for v in VARIANTS}
