@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from rows import RESULT, Row, fastest, read_report
 
@@ -43,12 +44,12 @@ def curves(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
 
 def draw(rows: list[Row], path: Path) -> None:
     """Write the picture as a PNG file: time on the left, memory on the right."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     lines = curves(rows)
     threads = max(row.threads for row in rows)
     _panel(left, lines, lambda row: row.seconds / row.megapixels, f"seconds per megapixel, {threads} threads")
     _panel(right, lines, lambda row: row.peak_mib, "peak memory of the process, MiB")
-    left.legend(fontsize="small")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     plt.close(figure)
@@ -62,7 +63,13 @@ def _panel(
         axes.plot(
             [row.megapixels for row in rows], [value(row) for row in rows], style, color=colour, label=name
         )
-    axes.set(xscale="log", yscale="log", xlabel="megapixels of the LR image", ylabel=label)
+    axes.set(xscale="log", yscale="log", xlabel="LR image", ylabel=label)
+    sides = sorted({row.width for rows in lines.values() for row in rows})
+    axes.set_xticks([side**2 / 1e6 for side in sides], [f"{side}x{side}" for side in sides])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(visible=True, which="both", alpha=0.3)
 
 

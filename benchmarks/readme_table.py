@@ -17,7 +17,6 @@ NETWORKS = {
     "dvmsr-torch": "DVMSR, PyTorch",
     "rlfn-torch": "RLFN, PyTorch",
 }
-FORMS = {"channels_last": ", channels_last", "compiled": ", torch.compile"}
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
 
 
@@ -30,47 +29,52 @@ def section(report: dict[str, Any], rows: list[Row]) -> str:
     """
     side, most = rows[0].width, max(row.threads for row in rows)
     here = [row for row in rows if row.width == side]
-    machine = report["machine"]
-    told = (
-        f"Seconds for one {side}x{side} image on an {machine['processor']}, {machine['cores']} cores with"
-        f" {machine['instruction_set']['torch']}: medians of {rows[0].repeats} runs in turns, with PyTorch"
-        f" {machine['torch'].partition('+')[0]}. Of the forms of [RLFN](https://arxiv.org/abs/2205.07514), the"
-        " baseline of the NTIRE 2024 challenge on efficient super-resolution, each line has the fastest:"
-        ' contiguous, channels_last or torch.compile. bfloat16 is `precision="bf16"` of the engine, and autocast'
-        " in PyTorch."
-    )
     lines = [
-        textwrap.fill(told, 120, break_on_hyphens=False),
+        _fill(_introduction(report["machine"], rows[0])),
         "",
         f"| network | precision | 1 thread | {most} threads | of RLFN's float32 | peak memory |",
         "|---|---|---|---|---|---|",
     ]
+    base = fastest(here, **BASELINE, threads=most)
     for network, name in NETWORKS.items():
         for precision, full_name in PRECISIONS.items():
-            one, best = (
-                fastest(here, network=network, precision=precision, threads=threads) for threads in (1, most)
-            )
-            base = fastest(here, **BASELINE, threads=most)
+            fields = {"network": network, "precision": precision}
+            one, best = (fastest(here, **fields, threads=threads) for threads in (1, most))
             if one is not None and best is not None and base is not None:
-                lines.append(
-                    f"| {name}{FORMS.get(best.form, '')} | {full_name} | {one.seconds:.3f} | {best.seconds:.3f} |"
-                    f" {best.seconds / base.seconds:.2f} | {best.peak_mib:.0f} MiB |"
-                )
-    return "\n".join([*lines, "", textwrap.fill(_scaling(rows, side, most), 120)])
+                seconds = f"{one.seconds:.3f} | {best.seconds:.3f} | {best.seconds / base.seconds:.2f}"
+                lines.append(f"| {name} | {full_name} | {seconds} | {best.peak_mib:.0f} MiB |")
+    return "\n".join([*lines, "", _fill(_scaling(rows, side, most))])
+
+
+def _fill(text: str) -> str:
+    return textwrap.fill(text, 118, break_on_hyphens=False, break_long_words=False)
+
+
+def _introduction(machine: dict[str, Any], row: Row) -> str:
+    priority = " at real-time priority" if machine["priority"] == "real-time" else ""
+    instructions, torch = machine["instruction_set"]["torch"], machine["torch"].partition("+")[0]
+    return (
+        f"Seconds for one {row.width}x{row.height} image on an {machine['processor']}, {machine['cores']}"
+        f" cores with {instructions}: medians of {row.repeats} runs in turns{priority},"
+        f" with PyTorch {torch}. Of [RLFN](https://arxiv.org/abs/2205.07514), the"
+        " baseline of the NTIRE 2024 challenge on efficient super-resolution, each number is of its fastest"
+        ' form: contiguous, channels_last or torch.compile. bfloat16 is `precision="bf16"` of the engine, and'
+        " autocast in PyTorch. The memory is the whole process's, compiling included."
+    )
 
 
 def _scaling(rows: list[Row], side: int, most: int) -> str:
-    """Tell how time goes with threads and sizes."""
-    engine = {"network": "dvmsr-engine", "form": "stream", "precision": "fp32"}
-    one, all_threads = (fastest(rows, **engine, threads=threads, width=side) for threads in (1, most))
-    streams = [row for row in rows if row.network == "dvmsr-engine" and row.form == "stream"]
-    large = max((row for row in streams if row.precision == "fp32"), key=lambda row: row.width)
+    """Tell how the engine's time goes with threads and sizes."""
+    stream = {"network": "dvmsr-engine", "form": "stream", "precision": "fp32"}
+    one, here = (fastest(rows, **stream, threads=threads, width=side) for threads in (1, most))
+    large = fastest(rows, **stream, threads=most, width=max(row.width for row in rows))
     assert one is not None
-    assert all_threads is not None
-    per_pixel = large.seconds / large.megapixels / (all_threads.seconds / all_threads.megapixels)
+    assert here is not None
+    assert large is not None
+    per_pixel = large.seconds / large.megapixels / (here.seconds / here.megapixels)
     return (
-        f"In float32 the engine is {one.seconds / all_threads.seconds:.2f} times as fast with {most} threads as"
-        f" with one. Streamed, a pixel of a {large.width}x{large.height} image takes {per_pixel:.2f} times as"
+        f"In float32 the engine is {one.seconds / here.seconds:.2f} times as fast with {most} threads as with"
+        f" one. Streamed, a pixel of a {large.width}x{large.height} image takes {per_pixel:.2f} times as"
         f" long as one of a {side}x{side} image, at a peak of {large.peak_mib:.0f} MiB."
     )
 
@@ -89,9 +93,8 @@ def rewrite(readme: str, text: str) -> str:
 
 
 def main() -> None:
-    README.write_text(
-        rewrite(README.read_text(encoding="utf-8"), section(*read_report(RESULT))), encoding="utf-8"
-    )
+    readme = rewrite(README.read_text(encoding="utf-8"), section(*read_report(RESULT)))
+    README.write_text(readme, encoding="utf-8")
     print(f"Wrote {README}")
 
 
