@@ -1,9 +1,9 @@
 """Time and peak memory of enlarging images on a CPU: ours against RLFN, in one run (for ``make bench``).
 
 What is timed is the network: float32 pixels in, float32 pixels out, no file and no conversion of types. On
-the first side everything is measured. On the others RLFN runs in the forms that were its fastest there, and
-the engine as a stream. Small images are enlarged with one thread and with all, large ones with all, and
-fewer times.
+the first side everything is measured, with one thread and with all. On the others RLFN runs in the forms
+that were its fastest there and the engine as a stream, with all threads; the engine with one, too, where
+the image is small. Large images have fewer runs.
 """
 
 from __future__ import annotations
@@ -19,13 +19,20 @@ from rows import RESULT, Row, fastest
 from workers import load_average, measure, write_report
 
 SIDES = (256, 64, 512, 1024, 2048)
-# Larger images take minutes: with one thread, or in PyTorch.
+# Larger images take minutes: with one thread, or in our PyTorch network.
 ONE_THREAD_SIDE = 256
 DVMSR_TORCH_SIDE = 1024
 
 
-def choose(side: int, threads: Sequence[int], variants: Sequence[Variant]) -> list[Case]:
-    """Return what is measured on one side of image: what takes too long or too much memory is left out."""
+def choose(side: int, threads: Sequence[int], variants: Sequence[Variant], *, full: bool) -> list[Case]:
+    """Return what is measured on one side of image.
+
+    Args:
+        side: Rows and columns.
+        threads: One, and all; the same where there is but one.
+        variants: What is to be measured. What takes too much memory, or too long, is left out.
+        full: Whether all of them run with one thread as well.
+    """
     free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024
     cases = []
     for variant in variants:
@@ -34,7 +41,8 @@ def choose(side: int, threads: Sequence[int], variants: Sequence[Variant]) -> li
         if KIB_PER_PIXEL[variant.network] * side**2 > 0.9 * free:
             print(f"{variant.network} has too little memory here for {side}x{side}")
             continue
-        counts = threads if side <= ONE_THREAD_SIDE else threads[-1:]
+        small = variant.network == "dvmsr-engine" and side <= ONE_THREAD_SIDE
+        counts = threads if full or small else threads[-1:]
         cases += [Case(**asdict(variant), threads=count, height=side, width=side) for count in counts]
     return cases
 
@@ -52,11 +60,10 @@ def best_variants(rows: Sequence[Row]) -> list[Variant]:
     return [variant for variant in VARIANTS if goes_on(variant)]
 
 
-def measure_side(side: int, threads: Sequence[int], variants: Sequence[Variant], repeats: int) -> list[Row]:
+def measure_cases(cases: Sequence[Case], side: int, repeats: int) -> list[Row]:
     """Measure images of one side: ``repeats`` runs up to 256x256, fewer of larger ones, one at least."""
-    cases = choose(side, threads, variants)
     repeats = min(repeats, max(1, repeats * 256 // side))
-    measured = measure(build, cases, warm_up=1, repeats=repeats)
+    measured = measure(build, cases, warm_up=1 if side < 1024 else 0, repeats=repeats)
     return [
         Row(**asdict(case), repeats=repeats, **asdict(result))
         for case, result in zip(cases, measured, strict=True)
@@ -119,7 +126,8 @@ def main() -> None:
     rows: list[Row] = []
     variants = [v for v in VARIANTS if not (options.no_compile and v.form == "compiled")]
     for side in options.sides:
-        found = measure_side(side, threads, variants, options.repeats)
+        cases = choose(side, threads, variants, full=not rows)
+        found = measure_cases(cases, side, options.repeats)
         if not rows:
             variants = best_variants(found)
         print_table(found)

@@ -24,7 +24,7 @@ class Row(Case):
     """Their median."""
 
     base_mib: float
-    """Peak memory of its process before the first run: the libraries, the weights, the image."""
+    """Peak memory of its process before it ran: the libraries, the weights, the image, compiling."""
 
     peak_mib: float
     """Peak memory of its process: with PyTorch, compiling included."""

@@ -95,20 +95,31 @@ def test_the_fastest_forms_go_on_to_other_sides():
 
 
 def test_what_does_not_fit_into_memory_is_left_out(monkeypatch, capsys):
-    free = 4 * 2**30
-    sizes = {"SC_PHYS_PAGES": free // 4096, "SC_PAGE_SIZE": 4096}
+    sizes = {"SC_PHYS_PAGES": 4 * 2**30 // 4096, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
-    assert {case.network for case in inference.choose(512, (1, 2), VARIANTS)} == {v.network for v in VARIANTS}
-    assert {case.network for case in inference.choose(1024, (1, 2), VARIANTS)} == {
-        "dvmsr-engine",
-        "rlfn-torch",
-    }
+
+    def networks(side):
+        return {case.network for case in inference.choose(side, (1, 2), VARIANTS, full=False)}
+
+    assert networks(512) == {"dvmsr-engine", "dvmsr-torch", "rlfn-torch"}
+    assert networks(1024) == {"dvmsr-engine", "rlfn-torch"}
     assert capsys.readouterr().out == "dvmsr-torch has too little memory here for 1024x1024\n"
 
 
-def test_one_thread_and_all_on_small_images_only():
-    assert {case.threads for case in inference.choose(256, (1, 2), VARIANTS)} == {1, 2}
-    assert {case.threads for case in inference.choose(512, (1, 2), VARIANTS)} == {2}
+@pytest.mark.parametrize(
+    ("side", "full", "with_one"),
+    [
+        (512, True, {"dvmsr-engine", "dvmsr-torch", "rlfn-torch"}),
+        (64, False, {"dvmsr-engine"}),
+        (512, False, set()),
+    ],
+)
+def test_what_runs_with_one_thread(side, full, with_one):
+    cases = inference.choose(side, (1, 2), VARIANTS, full=full)
+    assert {case.network for case in cases if case.threads == 1} == with_one
+    assert [case for case in cases if case.threads == 2] == [
+        Case(**asdict(variant), threads=2, height=side, width=side) for variant in VARIANTS
+    ]
 
 
 def test_a_report_tells_of_the_machine(tmp_path):
