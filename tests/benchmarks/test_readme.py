@@ -6,7 +6,6 @@ import pytest
 import pyvips
 
 import plot
-import readme_table
 from readme_table import BEGIN, END, README, rewrite, section
 from rows import RESULT, fastest, read_report
 
@@ -62,4 +61,8 @@ def test_the_plot_has_every_side(stored, tmp_path):
     assert {row.form for row in curves["dvmsr-engine", "fp32"]} == {"stream"}
     plot.draw(rows, tmp_path / "new" / "plot.png")
     assert pyvips.Image.new_from_file(str(tmp_path / "new" / "plot.png")).width == 1000
-    assert readme_table.README.parent == plot.PICTURE.parents[2]
+
+
+def test_the_readme_shows_the_plot():
+    assert plot.PICTURE.exists()
+    assert f"({plot.PICTURE.relative_to(README.parent).as_posix()})" in README.read_text(encoding="utf-8")
