@@ -1,169 +1,119 @@
-"""Time and peak memory of enlarging one image: ours against RLFN, on the CPU, in one run (``make bench``).
+"""Time and peak memory of enlarging images on a CPU: ours against RLFN, in one run (for ``make bench``).
 
-Each network has a process of its own, so that its peak memory can be told. They take turns, one enlargement
-each, so that a change in the machine's speed meets all alike; only one works at a time. What is timed is the
-network: float32 image in, float32 image out, no file and no conversion of types.
+What is timed is the network: float32 pixels in, float32 pixels out, no file and no conversion of types. On
+the first side everything is measured, with one thread and with all. On the others RLFN runs in the forms
+that were its fastest there and the engine as a stream, with all threads; the engine with one, too, where
+the image is small. Large images have fewer runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import os
-import platform
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from networks import NETWORKS, RLFN_WEIGHTS, Case
+from networks import KIB_PER_PIXEL, RLFN_WEIGHTS, VARIANTS, Case, Variant, build
+from rows import RESULT, Row, fastest
+from workers import load_average, measure, write_report
 
-RESULT = Path(__file__).parent / "results" / "latest.json"
-BASELINE = "rlfn-torch"
-WARM_UP_RUNS = 2
-# OpenMP's threads spin for some milliseconds after their work; the next network shall not share its cores.
-PAUSE_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one case measured. Its names are those of the JSON file."""
-
-    network: str
-    precision: str
-    threads: int
-    height: int
-    width: int
-    seconds: float
-    peak_mib: float
+SIDES = (256, 64, 512, 1024, 2048)
+# Larger images take minutes: with one thread, or in our PyTorch network.
+ONE_THREAD_SIDE = 256
+DVMSR_TORCH_SIDE = 1024
 
 
-class Worker:
-    """A network in a process of its own.
+def choose(side: int, threads: Sequence[int], variants: Sequence[Variant], *, full: bool) -> list[Case]:
+    """Return what is measured on one side of image.
 
     Args:
-        case: What to measure; the network is built and warm when the constructor returns.
+        side: Rows and columns.
+        threads: One, and all; the same where there is but one.
+        variants: What is to be measured. What takes too much memory, or too long, is left out.
+        full: Whether all of them run with one thread as well.
     """
-
-    def __init__(self, case: Case) -> None:
-        # Spawned, not forked: a fork would count the parent's pages as its own.
-        context = multiprocessing.get_context("spawn")
-        self._process = ProcessPoolExecutor(max_workers=1, mp_context=context)
-        self._process.submit(_prepare, case).result()
-
-    def enlarge(self) -> float:
-        """Enlarge once and return the seconds."""
-        return self._process.submit(_time_once).result()
-
-    def close(self) -> float:
-        """End the process and return its peak memory in MiB."""
-        peak = self._process.submit(_peak_mib).result()
-        self._process.shutdown()
-        return peak
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024
+    cases = []
+    for variant in variants:
+        if variant.network == "dvmsr-torch" and side > DVMSR_TORCH_SIDE:
+            continue
+        if KIB_PER_PIXEL[variant.network] * side**2 > 0.9 * free:
+            print(f"{variant.network} has too little memory here for {side}x{side}")
+            continue
+        small = variant.network == "dvmsr-engine" and side <= ONE_THREAD_SIDE
+        counts = threads if full or small else threads[-1:]
+        cases += [Case(**asdict(variant), threads=count, height=side, width=side) for count in counts]
+    return cases
 
 
-# The following three run in the worker's process, which holds one network.
-_enlarge: Callable[[], object]
+def best_variants(rows: Sequence[Row]) -> list[Variant]:
+    """Return what goes on to other sides: RLFN's fastest form in each precision, the engine's stream."""
+    threads = max(row.threads for row in rows)
+
+    def goes_on(variant: Variant) -> bool:
+        if variant.network == "dvmsr-engine":
+            return variant.form == "stream"
+        best = fastest(rows, network=variant.network, precision=variant.precision, threads=threads)
+        return best is not None and best.form == variant.form
+
+    return [variant for variant in VARIANTS if goes_on(variant)]
 
 
-def _prepare(case: Case) -> None:
-    global _enlarge
-    _enlarge = NETWORKS[case.network, case.precision](case)
-    for _ in range(WARM_UP_RUNS):
-        _enlarge()
-
-
-def _time_once() -> float:
-    start = time.perf_counter()
-    _enlarge()
-    return time.perf_counter() - start
-
-
-def _peak_mib() -> float:
-    # Not getrusage: Linux carries its ru_maxrss over from the process that started this one.
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise OSError("/proc/self/status has no line VmHWM")
-
-
-def measure(cases: Sequence[Case], repeats: int) -> list[Row]:
-    """Measure all cases in turns.
-
-    Args:
-        cases: What to measure.
-        repeats: Timed enlargements of each.
-
-    Returns:
-        The median seconds and the peak memory of each case.
-    """
-    workers = [Worker(case) for case in cases]
-    seconds: list[list[float]] = [[] for _ in cases]
-    for _ in range(repeats):
-        for worker, times in zip(workers, seconds, strict=True):
-            time.sleep(PAUSE_SECONDS)
-            times.append(worker.enlarge())
+def measure_cases(cases: Sequence[Case], side: int, repeats: int) -> list[Row]:
+    """Measure images of one side: ``repeats`` runs up to 256x256, fewer of larger ones, one at least."""
+    repeats = min(repeats, max(1, repeats * 256 // side))
+    measured = measure(build, cases, warm_up=1 if side < 1024 else 0, repeats=repeats)
     return [
-        Row(**asdict(case), seconds=statistics.median(times), peak_mib=round(worker.close(), 1))
-        for case, worker, times in zip(cases, workers, seconds, strict=True)
+        Row(**asdict(case), repeats=repeats, **asdict(result))
+        for case, result in zip(cases, measured, strict=True)
     ]
-
-
-def machine_facts() -> dict[str, Any]:
-    """What the numbers depend on: processor, system and versions."""
-    import torch
-
-    from dvmsr.engine import instruction_set
-
-    processor = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": processor[0] if processor else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "instruction_set": {
-            "dvmsr": instruction_set(),
-            "torch": torch.backends.cpu.get_cpu_capability(),
-        },
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in ("dvmsr", "numpy", "torch")},
-    }
 
 
 def print_table(rows: Sequence[Row]) -> None:
-    """Print the rows, with their time as a ratio to RLFN's."""
+    """Print the rows, with their time as a ratio to RLFN's best float32 time on as many threads."""
     # Not at the top: the workers import this file too, and their memory is measured.
     from rich.console import Console
     from rich.table import Table
 
-    baseline = next(row.seconds for row in rows if row.network == BASELINE)
-    first = rows[0]
-    table = Table(title=f"One {first.width}x{first.height} image, {first.threads} threads, medians")
-    for heading in ("network", "precision"):
+    table = Table(title=f"One {rows[0].width}x{rows[0].height} image, medians of {rows[0].repeats}")
+    for heading in ("network", "form", "precision"):
         table.add_column(heading)
-    for heading in ("ms", f"/ {BASELINE}", "peak MiB"):
+    for heading in ("threads", "ms", "/ RLFN", "s/MP", "peak MiB"):
         table.add_column(heading, justify="right")
     for row in rows:
-        cells = (f"{1000 * row.seconds:.1f}", f"{row.seconds / baseline:.2f}", f"{row.peak_mib:.0f}")
-        table.add_row(row.network, row.precision, *cells)
-    Console().print(table)
+        baseline = fastest(rows, network="rlfn-torch", precision="fp32", threads=row.threads)
+        table.add_row(
+            row.network,
+            row.form,
+            row.precision,
+            str(row.threads),
+            f"{1000 * row.seconds:.1f}",
+            f"{row.seconds / baseline.seconds:.2f}" if baseline else "",
+            f"{row.seconds / row.megapixels:.2f}",
+            f"{row.peak_mib:.0f}",
+        )
+    Console(width=100).print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2, help="threads of each network (default: 2)")
-    parser.add_argument("--height", type=int, default=256, help="rows of the LR image (default: 256)")
-    parser.add_argument("--width", type=int, default=256, help="columns of the LR image (default: 256)")
-    parser.add_argument("--repeats", type=int, default=15, help="timed runs of each network (default: 15)")
+    parser.add_argument(
+        "--sides",
+        type=int,
+        nargs="+",
+        default=SIDES,
+        help=f"rows and columns of the LR images, from 15; the first in full (default: {SIDES})",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads besides one (default: all)"
+    )
+    parser.add_argument("--repeats", type=int, default=7, help="timed runs of each case (default: 7)")
+    parser.add_argument(
+        "--no-compile",
+        action="store_true",
+        help="leave out torch.compile, which takes some ten seconds for each size and needs a C++ compiler",
+    )
     parser.add_argument(
         "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
     )
@@ -171,23 +121,19 @@ def main() -> None:
 
     if not RLFN_WEIGHTS.exists():
         print("RLFN runs with random weights: its published ones are not in ../shared")
-    cases = [
-        Case(network, precision, options.threads, options.height, options.width)
-        for network, precision in NETWORKS
-    ]
-    load = os.getloadavg()[0]
-    rows = measure(cases, options.repeats)
-    print_table(rows)
-    report = {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine_facts(),
-        "load_before": round(load, 2),
-        "repeats": options.repeats,
-        "rows": [asdict(row) for row in rows],
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"Wrote {options.output}")
+    threads = sorted({1, options.threads})
+    load = load_average()
+    rows: list[Row] = []
+    variants = [v for v in VARIANTS if not (options.no_compile and v.form == "compiled")]
+    for side in options.sides:
+        cases = choose(side, threads, variants, full=not rows)
+        found = measure_cases(cases, side, options.repeats)
+        if not rows:
+            variants = best_variants(found)
+        print_table(found)
+        rows += found
+        # After each, so that a run that is stopped leaves what it has.
+        write_report(options.output, load_before=load, rows=[asdict(row) for row in rows])
 
 
 if __name__ == "__main__":

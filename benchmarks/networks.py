@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,20 +14,31 @@ if TYPE_CHECKING:
     from torch import nn
 
 RLFN_WEIGHTS = Path(__file__).resolve().parents[2] / "shared/weights/rlfn-x4-ntire2024-baseline.safetensors"
+ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Case:
-    """One row of the table."""
+class Variant:
+    """A network and a way to run it."""
 
     network: str
     """A name in :data:`NETWORKS`."""
 
+    form: str
+    """How it is run. The engine: "image", from array to array, or "stream", rows in and rows out, as files
+    are enlarged. PyTorch: "contiguous", "channels_last", or "compiled", which is channels_last and
+    ``torch.compile``."""
+
     precision: str
-    """Type of the network's arithmetic; with the name, the key in :data:`NETWORKS`."""
+    """"fp32"; or "bf16", which for PyTorch is autocast."""
+
+
+@dataclass(frozen=True)
+class Case(Variant):
+    """A variant at work on one image."""
 
     threads: int
-    """CPU threads that the network may use."""
+    """CPU threads that it may use."""
 
     height: int
     """Rows of the LR image."""
@@ -38,26 +50,35 @@ class Case:
         """The image that all networks enlarge: noise, (height, width, 3) float32 in [0, 1]."""
         return np.random.default_rng(0).random((self.height, self.width, 3), dtype=np.float32)
 
+    def blocks(self) -> Iterator[np.ndarray]:
+        """As many rows, a few at a time and never all in memory: the first ones repeated."""
+        block = np.random.default_rng(0).random((ROWS_AT_ONCE, self.width, 3), dtype=np.float32)
+        for top in range(0, self.height, ROWS_AT_ONCE):
+            yield block[: self.height - top]
+
 
 def dvmsr_engine(case: Case) -> Callable[[], object]:
     """Our C++ engine, as ``dvmsr.Upscaler`` runs it with the shipped weights."""
     from dvmsr import Upscaler
 
-    upscaler, image = Upscaler(threads=case.threads), case.image()
-    return lambda: upscaler.upscale(image)
+    upscaler = Upscaler(threads=case.threads, precision=case.precision)
+    if case.form == "image":
+        image = case.image()
+        return lambda: upscaler.upscale(image)
+
+    def stream() -> None:
+        for _ in upscaler.stream(case.blocks(), case.width):
+            pass
+
+    return stream
 
 
 def dvmsr_torch(case: Case) -> Callable[[], object]:
     """Our PyTorch network, with the same weights."""
-    import torch
-
     from dvmsr.model import DVMSR
     from dvmsr.weights import load_weights
 
-    weights = load_weights()
-    network = DVMSR(weights.config)
-    network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.parameters.items()})
-    return _torch_runner(network, case, value_range=1.0)
+    return torch_runner(DVMSR.from_weights(load_weights()), case, value_range=1.0)
 
 
 def rlfn_torch(case: Case) -> Callable[[], object]:
@@ -69,28 +90,58 @@ def rlfn_torch(case: Case) -> Callable[[], object]:
     network = RLFN()
     if RLFN_WEIGHTS.exists():
         network.load_state_dict(load_file(RLFN_WEIGHTS))
-    return _torch_runner(network, case, value_range=255.0)
+    return torch_runner(network, case, value_range=255.0)
 
 
-def _torch_runner(network: nn.Module, case: Case, value_range: float) -> Callable[[], object]:
+def torch_runner(network: nn.Module, case: Case, value_range: float) -> Callable[[], object]:
+    """A network of PyTorch's in the case's form. Its image goes from 0 to ``value_range``."""
     import torch
 
     torch.set_num_threads(case.threads)
-    # The faster layout for convolutions on CPUs; the input is put into it beforehand.
-    network = network.eval().to(memory_format=torch.channels_last)
+    # The input is put into its layout beforehand.
+    layout = torch.contiguous_format if case.form == "contiguous" else torch.channels_last
+    network = network.eval().to(memory_format=layout)
     image = torch.from_numpy(case.image()).permute(2, 0, 1)[None] * value_range
-    image = image.contiguous(memory_format=torch.channels_last)
+    image = image.contiguous(memory_format=layout)
+    if case.form == "compiled":
+        # PyTorch's compiler imports what PyTorch itself calls deprecated.
+        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+        # For the one shape: it knows all sizes then.
+        network = torch.compile(network, dynamic=False)
 
     @torch.inference_mode()
     def run() -> object:
-        return network(image)
+        with torch.autocast("cpu", torch.bfloat16, enabled=case.precision == "bf16"):
+            return network(image)
 
+    if case.form == "compiled":
+        # Here, so that it is never timed.
+        run()
     return run
 
 
-NETWORKS = {
-    ("dvmsr-engine", "float32"): dvmsr_engine,
-    ("dvmsr-torch", "float32"): dvmsr_torch,
-    ("rlfn-torch", "float32"): rlfn_torch,
-}
-"""What builds each network in each precision: case -> a function that enlarges the case's image once."""
+NETWORKS = {"dvmsr-engine": dvmsr_engine, "dvmsr-torch": dvmsr_torch, "rlfn-torch": rlfn_torch}
+"""What builds each network: case -> a function that enlarges the case's image once."""
+
+VARIANTS = (
+    *(
+        Variant("dvmsr-engine", form, precision)
+        for form in ("stream", "image")
+        for precision in ("fp32", "bf16")
+    ),
+    Variant("dvmsr-torch", "channels_last", "fp32"),
+    *(
+        Variant("rlfn-torch", form, precision)
+        for form in ("contiguous", "channels_last", "compiled")
+        for precision in ("fp32", "bf16")
+    ),
+)
+"""All that is measured."""
+
+KIB_PER_PIXEL = {"dvmsr-engine": 0.25, "dvmsr-torch": 6.0, "rlfn-torch": 2.5}
+"""About what each needs for a pixel of the LR image, to know beforehand what does not fit into memory."""
+
+
+def build(case: Case) -> Callable[[], object]:
+    """Return a function that enlarges the case's image once."""
+    return NETWORKS[case.network](case)

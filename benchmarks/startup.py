@@ -7,21 +7,18 @@ arrays pays. The commands take turns, so that a change in the machine's speed me
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 import pyvips
 
-from inference import machine_facts
+from workers import load_average, write_report
 
 RESULT = Path(__file__).parent / "results" / "startup.json"
 BASELINE = "import numpy, typer"
@@ -69,7 +66,7 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    load = os.getloadavg()[0]
+    load = load_average()
     with tempfile.TemporaryDirectory() as folder:
         medians = measure(commands(Path(folder), options.side), options.repeats)
     rows = [
@@ -78,16 +75,7 @@ def main() -> None:
     ]
     for row in rows:
         print(f"{row['command']:24} {1000 * row['seconds']:7.1f} ms {row['ratio']:6.2f}")
-    report = {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine_facts(),
-        "load_before": round(load, 2),
-        "repeats": options.repeats,
-        "rows": rows,
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"Wrote {options.output}")
+    write_report(options.output, load_before=load, repeats=options.repeats, rows=rows)
 
 
 if __name__ == "__main__":

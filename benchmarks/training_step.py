@@ -1,25 +1,17 @@
 """Time and peak memory of training on the CPU: native kernels against their definitions, in one run.
 
 Two tasks: a whole step of the student (forward, backward, Adam) at batch 8 of 32x32 LR patches, and the
-selective scan alone, forward and backward, at batch 8 and 4,096 tokens. Each case has a process of its own,
-so that its peak memory can be told. They take turns, so that a change in the machine's speed meets all alike.
+selective scan alone, forward and backward, at batch 8 and 4,096 tokens.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
-import os
-import statistics
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
-from inference import PAUSE_SECONDS, _peak_mib, machine_facts
+from workers import load_average, measure, write_report
 
 RESULT = Path(__file__).parent / "results" / "training_step.json"
 
@@ -101,36 +93,8 @@ def scan_alone(case: Case) -> Callable[[], object]:
 TASKS = {"step": student_step, "scan": scan_alone}
 
 
-class Worker:
-    """A case in a process of its own.
-
-    Args:
-        case: What to measure; it is built, and has run once, when the constructor returns.
-    """
-
-    def __init__(self, case: Case) -> None:
-        # Spawned, not forked: a fork would count the parent's pages as its own.
-        context = multiprocessing.get_context("spawn")
-        self._process = ProcessPoolExecutor(max_workers=1, mp_context=context)
-        self.base_mib = self._process.submit(_prepare, case).result()
-
-    def run(self) -> float:
-        """Run once and return the seconds."""
-        return self._process.submit(_time_once).result()
-
-    def close(self) -> float:
-        """End the process and return its peak memory in MiB."""
-        peak = self._process.submit(_peak_mib).result()
-        self._process.shutdown()
-        return peak
-
-
-# The following run in the worker's process, which holds one case.
-_run: Callable[[], object]
-
-
-def _prepare(case: Case) -> float:
-    global _run
+def build(case: Case) -> Callable[[], object]:
+    """Return a function that does the case's work once, with its kernels."""
     import torch
 
     from dvmsr.kernels import using
@@ -142,35 +106,7 @@ def _prepare(case: Case) -> float:
         with using(case.kernels):
             run()
 
-    _run = with_kernels
-    base = _peak_mib()
-    _run()
-    return base
-
-
-def _time_once() -> float:
-    start = time.perf_counter()
-    _run()
-    return time.perf_counter() - start
-
-
-def measure(cases: Sequence[Case], repeats: int) -> list[Row]:
-    """Measure all cases in turns and return the median seconds and the memory of each."""
-    workers = [Worker(case) for case in cases]
-    seconds: list[list[float]] = [[] for _ in cases]
-    for _ in range(repeats):
-        for worker, times in zip(workers, seconds, strict=True):
-            time.sleep(PAUSE_SECONDS)
-            times.append(worker.run())
-    return [
-        Row(
-            **asdict(case),
-            seconds=statistics.median(times),
-            base_mib=round(worker.base_mib, 1),
-            peak_mib=round(worker.close(), 1),
-        )
-        for case, worker, times in zip(cases, workers, seconds, strict=True)
-    ]
+    return with_kernels
 
 
 def print_table(rows: Sequence[Row]) -> None:
@@ -212,25 +148,18 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    load = os.getloadavg()[0]
+    load = load_average()
     rows: list[Row] = []
     # One task after the other: the definitions of both at once need much memory.
     for task, tokens in (("step", options.patch**2), ("scan", options.tokens)):
         cases = [
             Case(task, kernels, options.threads, options.batch, tokens) for kernels in ("cpu", "reference")
         ]
-        rows += measure(cases, options.repeats)
+        measured = measure(build, cases, warm_up=1, repeats=options.repeats)
+        rows += [Row(**asdict(case), **asdict(result)) for case, result in zip(cases, measured, strict=True)]
     print_table(rows)
-    report = {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine_facts(),
-        "load_before": round(load, 2),
-        "repeats": options.repeats,
-        "rows": [asdict(row) for row in rows],
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"Wrote {options.output}")
+    contents = {"repeats": options.repeats, "rows": [asdict(row) for row in rows]}
+    write_report(options.output, load_before=load, **contents)
 
 
 if __name__ == "__main__":

@@ -229,6 +229,31 @@ def test_bar_on_a_terminal(photo, network):
     assert out.startswith(f"{photo} 9x12 -> ")
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_memory_does_not_grow_with_the_height(tmp_path, network, suffix):
+    """At a width of 20,000 pixels, where 500 rows more are 117,000 KiB of output."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the peak of a process is read from /proc, which is Linux's")
+    program = """
+import atexit
+from pathlib import Path
+atexit.register(lambda: print(Path("/proc/self/status").read_text()))
+from dvmsr.cli import main
+main()
+"""
+    peaks = []
+    for height in (300, 800):
+        source, target = tmp_path / f"{height}.png", tmp_path / f"{height}.{suffix}.{suffix}"
+        pyvips.Image.black(5000, height, bands=3).copy(interpretation="srgb").write_to_file(str(source))
+        command = [sys.executable, "-c", program, "upscale", *network, str(source), "-o", str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        high = pyvips.Image.new_from_file(str(target))
+        assert (high.width, high.height) == (20_000, 4 * height)
+        peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]))
+    # libvips takes some MiB more before it levels off.
+    assert peaks[1] - peaks[0] < 30_000, "KiB more for 500 rows more"
+
+
 def test_version(dvmsr):
     assert dvmsr("--version") == (0, f"dvmsr {version('dvmsr')}\n", "")
 

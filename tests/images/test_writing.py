@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
+from PIL import Image
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
 from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
 from dvmsr.images import WRITABLE_SUFFIXES, imresize, open_image, read_image, write_image
@@ -69,6 +71,19 @@ def test_lossless_formats_keep_every_value(tmp_path, suffix, dtype, channels):
     colours = 1 if channels < 3 else 3
     expected = array.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
     assert np.array_equal(pixels[..., :colours], expected[..., :colours])
+
+
+@pytest.mark.parametrize(("classic_bytes", "magic"), [(4_000_000_000, b"II*\0"), (100_000, b"II+\0")])
+def test_tiff_is_tiled_and_big_where_needed(tmp_path, monkeypatch, classic_bytes, magic):
+    """Read by another library, too. A TIFF file of more than 4 GB is too much for a test."""
+    monkeypatch.setattr("dvmsr.images.encoding._CLASSIC_TIFF_BYTES", classic_bytes)
+    array = picture(70, 90, 3)
+    source = write_source(tmp_path / "low.png", array)
+    write_image(tmp_path / "high.tif", enlarged(source), source=source, scale=SCALE)
+    assert (tmp_path / "high.tif").read_bytes()[:4] == magic
+    with Image.open(tmp_path / "high.tif") as image:
+        assert (image.tag_v2[TILEWIDTH], image.tag_v2[TILELENGTH]) == (256, 256)
+        assert np.array_equal(image, array.repeat(SCALE, axis=0).repeat(SCALE, axis=1))
 
 
 @pytest.mark.parametrize("channels", [2, 4])

@@ -43,7 +43,17 @@ _JPEG = Format(
     # White, as on paper: JPEG has no alpha.
     options={"Q": 95, "subsample_mode": "off", "background": [255.0]},
 )
-_TIFF = Format("TIFF", options={"compression": "deflate", "predictor": "horizontal"})
+_TIFF = Format(
+    "TIFF",
+    # In tiles: a viewer can then show a part of a large image without decoding the rows beside it.
+    options={
+        "compression": "deflate",
+        "predictor": "horizontal",
+        "tile": True,
+        "tile_width": 256,
+        "tile_height": 256,
+    },
+)
 _WEBP = Format("WebP", largest_side=16_383, bits=8, options={"Q": 95, "smart_subsample": True})
 _AVIF = Format("AVIF", largest_side=16_384, options={"Q": 90, "subsample_mode": "off", "compression": "av1"})
 FORMATS: dict[str, Format] = {

@@ -33,8 +33,8 @@ def write_image(
     From the source come its greyness, its alpha channel (enlarged by bicubic interpolation), ICC profile,
     EXIF, XMP, IPTC and resolution, as far as libvips can write them to the format; the orientation is
     upright. JPEG and WebP have 8 bits, so 16 bits are rounded to them; JPEG has no alpha and gets a white
-    background. PNG and TIFF are written without loss, JPEG with quality 95 and full colour resolution, WebP
-    with 95, AVIF with 90.
+    background. PNG and TIFF are written without loss, TIFF in tiles of 256x256 and as BigTIFF beyond 4 GB
+    of pixels, JPEG with quality 95 and full colour resolution, WebP with 95, AVIF with 90.
 
     The file appears under its name only when it is complete. Unless it may be overwritten, a file that takes
     the name in the meantime is kept, and writing fails. Whatever goes wrong, an error raised by

@@ -1,0 +1,68 @@
+"""The README's speed section and the plot, from the numbers that are stored."""
+
+from __future__ import annotations
+
+import pytest
+import pyvips
+
+import plot
+from readme_table import BEGIN, END, README, rewrite, section
+from rows import RESULT, fastest, read_report
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return read_report(RESULT)
+
+
+def test_readme_says_what_is_stored(stored):
+    """If not: ``python benchmarks/readme_table.py``."""
+    readme = README.read_text(encoding="utf-8")
+    assert rewrite(readme, section(*stored)) == readme
+
+
+def test_the_table_has_the_medians(stored):
+    _, rows = stored
+    side, threads = rows[0].width, max(row.threads for row in rows)
+    engine = fastest(rows, network="dvmsr-engine", precision="fp32", threads=threads, width=side)
+    rlfn = fastest(rows, network="rlfn-torch", precision="fp32", threads=threads, width=side)
+    assert engine is not None
+    assert rlfn is not None
+    (line,) = (
+        line for line in section(*stored).splitlines() if line.startswith("| DVMSR, this engine | float32")
+    )
+    assert (
+        f"| {engine.seconds:.3f} | {engine.seconds / rlfn.seconds:.2f} | {engine.peak_mib:.0f} MiB |" in line
+    )
+    # The fastest form, not any.
+    forms = [row for row in rows if (row.network, row.precision, row.width) == ("rlfn-torch", "fp32", side)]
+    assert len({row.form for row in forms}) == 3
+    assert rlfn.seconds == min(row.seconds for row in forms if row.threads == threads)
+
+
+def test_only_what_is_between_the_marks_is_rewritten():
+    readme = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert rewrite(readme, "new") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
+    for lacking in (BEGIN, END):
+        with pytest.raises(SystemExit, match="must have the lines"):
+            rewrite(readme.replace(lacking, ""), "new")
+
+
+def test_numbers_of_another_run_change_the_section(stored):
+    report, rows = stored
+    assert section(report, rows) != section({**report, "machine": {**report["machine"], "cores": 99}}, rows)
+
+
+def test_the_plot_has_every_side(stored, tmp_path):
+    _, rows = stored
+    curves = plot.curves(rows)
+    sides = sorted({row.width for row in rows})
+    assert [row.width for row in curves["dvmsr-engine", "fp32"]] == sides
+    assert {row.form for row in curves["dvmsr-engine", "fp32"]} == {"stream"}
+    plot.draw(rows, tmp_path / "new" / "plot.png")
+    assert pyvips.Image.new_from_file(str(tmp_path / "new" / "plot.png")).width == 1000
+
+
+def test_the_readme_shows_the_plot():
+    assert plot.PICTURE.exists()
+    assert f"({plot.PICTURE.relative_to(README.parent).as_posix()})" in README.read_text(encoding="utf-8")
