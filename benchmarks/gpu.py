@@ -1,15 +1,18 @@
 """Time and memory of the kernels and the network on a GPU, in one run of less than eight minutes.
 
-The scan alone, a ViMM, the network, and a training step, from 64x64 to 1024x1024 LR pixels, launched one
-kernel after the other and as a CUDA graph, beside the definitions of the kernels, RLFN and, where it is
-installed, mamba-ssm. What is compared takes turns, so that a change in the GPU's clock meets all alike. Times
-are medians between CUDA events. The scan's floor is told from the rates that are measured first.
+The scan alone, forward and with its gradients, a ViMM, the network, an image from pixels to pixels, and a
+training step, from 64x64 to 1024x1024 LR pixels, launched one kernel after the other and as a CUDA graph,
+beside the definitions of the kernels, RLFN and, where it is installed, mamba-ssm. What is compared takes
+turns, so that a change in the GPU's clock meets all alike. Times are medians between CUDA events; an image's
+are of the wall clock. The scan's floor is told from the rates that are measured first. What is finished is
+written at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import time
@@ -29,6 +32,10 @@ RESULTS = Path(__file__).parent / "results"
 SIDES = (64, 128, 256, 512, 1024)
 # The definitions walk from token to token: larger images would take minutes.
 REFERENCE_SIDE = 64
+# Beside the given sides: one image of 4,096 x 4,096 pixels shows what its bands need.
+IMAGE_SIDE = 4096
+# Shorter runs are repeated between two events, whose own time would count.
+LEAST_SECONDS = 2e-3
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,9 @@ def groups(sides: Sequence[int], batch: int, patch: int, launches: Sequence[str]
                     group.append(replace(case, implementation="reference"))
                 found.append(group)
     for precision in ("fp32", "bf16"):
+        found += [[Case("gradients", "dvmsr", precision, "eager", 1, side)] for side in sides]
+        if "graph" in launches:
+            found.append([Case("image", "dvmsr", precision, "bands", 1, IMAGE_SIDE)])
         case = Case("step", "dvmsr", precision, "eager", batch, patch)
         found.append([case, replace(case, implementation="rlfn")])
         if precision == "fp32":
@@ -66,29 +76,34 @@ def groups(sides: Sequence[int], batch: int, patch: int, launches: Sequence[str]
 def measure(group: Sequence[Case], device: str, repeats: int) -> list[Row]:
     """Measure cases in turns: the definitions once, all others ``repeats`` times."""
     on_gpu = torch.device(device).type == "cuda"
-    clock = seconds_on_gpu if on_gpu else _seconds_on_cpu
-    runs, peaks = [], []
-    for case in group:
+    clock = seconds_on_gpu if on_gpu and group[0].task != "image" else _seconds_by_clock
+    runs, peaks, counts = [], [], []
+    seconds: list[list[float]] = [[] for _ in group]
+    for case, times in zip(group, seconds, strict=True):
         if on_gpu:
             torch.cuda.empty_cache()
             before = torch.cuda.memory_allocated()
             torch.cuda.reset_peak_memory_stats()
         run = build(case, device)
-        run()
+        if case.implementation == "reference":
+            times.append(clock(run))
+            counts.append(0)
+        else:
+            run()
+            counts.append(max(1, math.ceil(LEAST_SECONDS / clock(run))))
         peaks.append((torch.cuda.max_memory_allocated() - before) / 2**20 if on_gpu else 0.0)
         runs.append(run)
-    seconds: list[list[float]] = [[] for _ in group]
-    for turn in range(repeats):
-        for case, run, times in zip(group, runs, seconds, strict=True):
-            if turn == 0 or case.implementation != "reference":
-                times.append(clock(run))
+    for _ in range(repeats):
+        for run, times, count in zip(runs, seconds, counts, strict=True):
+            if count:
+                times.append(clock(lambda: [run() for _ in range(count)]) / count)  # noqa: B023 - called here
     return [
         Row(**asdict(case), seconds=statistics.median(times), peak_mib=round(peak, 1))
         for case, times, peak in zip(group, seconds, peaks, strict=True)
     ]
 
 
-def _seconds_on_cpu(run: Callable[[], object]) -> float:
+def _seconds_by_clock(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
@@ -152,10 +167,7 @@ def main() -> None:
     rates: Rates | None = measure_rates() if on_gpu else None
     launches = ("eager", "graph") if on_gpu else ("eager",)
     rows: list[Row] = []
-    for group in groups(options.sides, options.batch, options.patch, launches):
-        rows += measure(group, options.device, options.repeats)
-        print(f"{group[0].task} {group[0].side}^2 {group[0].precision}: done", flush=True)
-    floors = {}
+    floors: dict[str, dict[str, float]] = {}
     if rates is not None:
         floors = {
             f"{precision} {side}": scan_floor(rates, side**2, size)
@@ -169,11 +181,19 @@ def main() -> None:
         "rates": asdict(rates) if rates else None,
         "scan_floors": floors,
         "repeats": options.repeats,
-        "rows": [asdict(row) for row in rows],
     }
     output = options.output or RESULTS / f"gpu-{facts['device'].lower().replace(' ', '-')}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=2) + "\n")
+    for group in groups(options.sides, options.batch, options.patch, launches):
+        name = f"{group[0].task} {group[0].side}^2 {group[0].precision}"
+        try:
+            rows += measure(group, options.device, options.repeats)
+        except torch.OutOfMemoryError:
+            print(f"{name}: not enough memory", flush=True)
+            continue
+        report["rows"] = [asdict(row) for row in rows]
+        output.write_text(json.dumps(report, indent=2) + "\n")
+        print(f"{name}: done", flush=True)
     print_table(rows, floors)
     print(f"Wrote {output}")
 

@@ -6,12 +6,14 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dvmsr import STUDENT
+from dvmsr import STUDENT, Upscaler
 from dvmsr.kernels import selective_scan, using
 from dvmsr.model import DVMSR, ViMM
+from dvmsr.torch_engine.devices import computing_in
 from rlfn import RLFN
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -22,7 +24,7 @@ class Case:
     """One row of the table."""
 
     task: str
-    """scan, vimm, model or step."""
+    """scan, gradients (the scan, and all its gradients), vimm, model, image (pixels to pixels) or step."""
 
     implementation: str
     """dvmsr, reference, rlfn or mamba-ssm."""
@@ -52,17 +54,31 @@ def make_scan(case: Case, device: str) -> Callable[[], object]:
 
 def _scan_inputs(case: Case, device: str) -> list[Tensor]:
     dtype = PRECISIONS[case.precision]
-    gen = torch.Generator().manual_seed(0)
+    gen = torch.Generator(device).manual_seed(0)
     channels, states, length = STUDENT.inner_channels, STUDENT.state_size, case.side**2
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=gen)
+        return torch.randn(*shape, generator=gen, device=device)
 
     along = [normal(case.batch, length, width) for width in (channels, channels, states, states, channels)]
-    u, delta, B, C, z = (x.to(device, dtype) for x in along)
-    A = -torch.rand(channels, states, generator=gen) * states
-    A, D, bias = (x.to(device) for x in (A, torch.ones(channels), torch.full((channels,), -4.0)))
+    u, delta, B, C, z = (x.to(dtype) for x in along)
+    A = -torch.rand(channels, states, generator=gen, device=device) * states
+    D, bias = torch.ones(channels, device=device), torch.full((channels,), -4.0, device=device)
     return [u, delta, A, B, C, D, z, bias]
+
+
+def make_gradients(case: Case, device: str) -> Callable[[], object]:
+    """The scan, and the gradients of all its inputs."""
+    inputs = [x.requires_grad_() for x in _scan_inputs(case, device)]
+    gradient = torch.randn_like(inputs[0])
+    return lambda: torch.autograd.grad(selective_scan(*inputs)[0], inputs, gradient)
+
+
+def make_image(case: Case, device: str) -> Callable[[], object]:
+    """An image of bytes through ``dvmsr.Upscaler``: by bands on a GPU, with the copies there and back."""
+    upscaler = Upscaler(device=device, precision=case.precision)
+    image = np.zeros((case.side, case.side, 3), np.uint8)
+    return lambda: upscaler.upscale(image)
 
 
 def make_vimm(case: Case, device: str) -> Callable[[], object]:
@@ -112,15 +128,16 @@ def _autocast(case: Case, device: str) -> torch.autocast:
 
 def build(case: Case, device: str) -> Callable[[], object]:
     """Return a function that does the case's work once. With launch "graph" it replays a CUDA graph."""
-    if case.task == "step":
-        run = make_step(case, device)
+    makers = {"step": make_step, "gradients": make_gradients, "image": make_image}
+    if case.task in makers:
+        run = makers[case.task](case, device)
     else:
         makers = {"scan": make_scan, "vimm": make_vimm, "model": make_model}
         forward = makers[case.task](case, device)
 
         def run() -> object:
             # Entered at each call: what is recorded in a graph has its casts of the weights in it.
-            with torch.inference_mode(), _autocast(case, device):
+            with computing_in(PRECISIONS[case.precision], torch.device(device)):
                 return forward()
 
     if case.implementation == "reference":
@@ -145,7 +162,12 @@ def _recorded(run: Callable[[], object]) -> Callable[[], object]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         run()
-    return graph.replay
+
+    def replay(_kept: object = run) -> None:
+        # The graph reads the tensors of run, and does not keep them.
+        graph.replay()
+
+    return replay
 
 
 def has_mamba_ssm() -> bool:

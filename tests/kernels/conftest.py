@@ -34,9 +34,8 @@ def kernels(request: pytest.FixtureRequest) -> Form:
 
         return Form(gpu, "cuda" if HAS_CUDA else "cpu")
     if request.param == "cpu":
-        from dvmsr.kernels import cpu
-
-        return Form(cpu, "cpu")
+        # A machine with a GPU may have the source tree alone.
+        return Form(pytest.importorskip("dvmsr.kernels.cpu"), "cpu")
     from dvmsr.kernels import reference
 
     return Form(reference, "cpu")

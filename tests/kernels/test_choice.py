@@ -9,11 +9,12 @@ import torch
 
 from dvmsr import NetworkConfig
 from dvmsr.errors import ArgumentError
-from dvmsr.kernels import choice, cpu, reference, selective_scan, using
+from dvmsr.kernels import choice, reference, selective_scan, using
 from dvmsr.model import DVMSR
 
 
 def test_a_cpu_takes_the_native_form() -> None:
+    cpu = pytest.importorskip("dvmsr.kernels.cpu")
     assert choice.chosen("cpu") is cpu
 
 
@@ -44,6 +45,7 @@ def test_a_missing_form_is_named(
 
 
 def test_using_overrides_the_device_until_the_block_ends() -> None:
+    cpu = pytest.importorskip("dvmsr.kernels.cpu")
     with using("reference"):
         assert choice.chosen("cpu") is reference
         with using("cpu"):
@@ -85,8 +87,9 @@ def test_a_network_learns_the_same_with_every_form(kernels: Any, autocast: bool)
     want, got = gradients("reference"), gradients(name)
     assert want.keys() == got.keys() == dict(network.named_parameters()).keys()
     for key, expected in want.items():
-        # bfloat16 keeps 8 bits, and the definition keeps no more for its state.
+        # bfloat16 keeps 8 bits, and the definition keeps no more for its state. A GPU's convolutions of
+        # float32 keep 10.
         largest = expected.abs().max()
         torch.testing.assert_close(
-            got[key], expected, rtol=0, atol=float(largest) * (0.1 if autocast else 1e-4)
+            got[key], expected, rtol=0, atol=float(largest) * (0.1 if autocast else 1e-3)
         )

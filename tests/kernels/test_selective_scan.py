@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-import dvmsr._native as _native
 from dvmsr.config import MAX_STATE_SIZE
-from dvmsr.kernels import cpu, reference, selective_scan
+from dvmsr.kernels import reference, selective_scan
 
 NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state")
 Inputs = dict[str, torch.Tensor]
@@ -117,6 +116,7 @@ def test_any_number_of_chunks_matches_the_definition(
 def test_real_sizes_match_the_native_form(kernels: Any, batch: int, length: int, channels: int) -> None:
     """The definition would take too long there."""
     inputs = make_inputs(batch, length, channels, 16)
+    cpu = pytest.importorskip("dvmsr.kernels.cpu")
     assert_same(run_form(kernels, inputs), run(cpu.selective_scan, inputs), TOLERANCE[torch.float32])
 
 
@@ -227,10 +227,12 @@ def test_floating_point_flags_are_restored() -> None:
 
 
 def test_the_native_room_for_states_is_what_a_configuration_may_ask_for() -> None:
-    assert _native.MAX_STATES == MAX_STATE_SIZE
+    native = pytest.importorskip("dvmsr._native")
+    assert native.MAX_STATES == MAX_STATE_SIZE
 
 
 def test_native_form_is_a_proper_operator() -> None:
+    pytest.importorskip("dvmsr.kernels.cpu")
     inputs = [x.requires_grad_() for x in make_inputs(2, 40, 20, 16).values()]
     torch.library.opcheck(torch.ops.dvmsr.selective_scan.default, inputs)
 

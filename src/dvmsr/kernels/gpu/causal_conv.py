@@ -11,7 +11,8 @@ from torch import Tensor
 from dvmsr.kernels.gpu import conv_kernels
 from dvmsr.kernels.gpu.layout import dense_rows, on_device_of, strides
 
-_BLOCK_T = 64
+# With 64, the backward pass takes all registers that there are, and more.
+_BLOCK_T = 32
 _BLOCK_D = 32
 
 

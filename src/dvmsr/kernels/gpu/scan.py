@@ -14,15 +14,16 @@ from dvmsr.kernels.gpu.layout import alignment, dense_rows, on_device_of, stride
 # Channels of a program, one thread each; a single warp, so that no thread ever waits for another warp.
 _BLOCK_D = 32
 _WARPS = 1
-# Programs to split the work into, where it is long enough: about 32 for each of the 132 multiprocessors of
+# Programs to split the work into, where it is long enough: about 16 for each of the 132 multiprocessors of
 # an H200. It does not depend on the GPU, so that results do not.
-_PROGRAMS = 4096
+_PROGRAMS = 2048
 # Tokens between two states that the forward pass keeps, and those whose states the backward pass holds.
 _CHECKPOINT = 16
 _GROUP = 4
-# The carry's tiles are smaller: it has little to do, and only for few programs.
-_CARRY_STATES = 4
-_CARRY_AHEAD = 8
+# Channels that the backward pass counts as one.
+_UNIT = 8
+# Chunks that the carry reads at once.
+_CARRY_AHEAD = 32
 
 
 def selective_scan(
@@ -71,10 +72,10 @@ def _carry(
     """Return what enters each chunk, (batch, chunks, states, channels), and what leaves the last one."""
     batch, chunks, states, channels = ends.shape
     starts, leaving = torch.empty_like(ends), torch.empty_like(entering)
-    grid = (triton.cdiv(states, _CARRY_STATES), triton.cdiv(channels, _BLOCK_D), batch)
+    grid = (states, triton.cdiv(channels, _BLOCK_D), batch)
     scan_kernels.carry[grid](
         A, ends, steps, entering, starts, leaving, channels, states, chunks,
-        REVERSE=reverse, BLOCK_D=_BLOCK_D, BLOCK_N=_CARRY_STATES, AHEAD=_CARRY_AHEAD, num_warps=_WARPS,
+        REVERSE=reverse, BLOCK_D=_BLOCK_D, AHEAD=_CARRY_AHEAD, num_warps=_WARPS,
     )  # fmt: skip
     return starts, leaving
 
@@ -94,9 +95,10 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     u, delta, z = (dense_rows(x) for x in (u, delta, z))
     B, C = vector_rows(B), vector_rows(C)
-    A, D, delta_bias = (x.contiguous() for x in (A, D, delta_bias))
+    D, delta_bias = D.contiguous(), delta_bias.contiguous()
     batch, length, channels = u.shape
     states = A.shape[1]
+    states_first = A.t().contiguous()
     chunk = _chunk_length(u)
     chunks = triton.cdiv(length, chunk)
     grid = (chunks, triton.cdiv(channels, _BLOCK_D), batch)
@@ -107,12 +109,15 @@ def _forward(
     steps = u.new_empty(batch, chunks, channels, dtype=torch.float32)
     with on_device_of(u):
         scan_kernels.chunk_ends[grid](
-            u, delta, A, B, delta_bias, ends, steps, length, channels, states, chunk,
+            u, delta, states_first, B, delta_bias, ends, steps, length, channels, states, chunk,
             *strides(u), *strides(delta), *strides(B, align), **tile,
         )  # fmt: skip
-        starts, last_state = _carry(A, ends, steps, initial_state.float().contiguous(), reverse=False)
+        starts, last_state = _carry(
+            states_first, ends, steps, initial_state.float().contiguous(), reverse=False
+        )
         scan_kernels.scan_forward[grid](
-            u, delta, A, B, C, D, z, delta_bias, starts, y, checkpoints, length, channels, states, chunk,
+            u, delta, states_first, B, C, D, z, delta_bias, starts, y, checkpoints,
+            length, channels, states, chunk,
             *strides(u), *strides(delta), *strides(B, align), *strides(C, align), *strides(z),
             SAVE=save, CHECKPOINT=_CHECKPOINT, **tile,
         )  # fmt: skip
@@ -158,11 +163,13 @@ def _backward(
     types = [x.dtype for x in (u, delta, A, B, C, D, z, delta_bias)]
     u, delta, z = (dense_rows(x) for x in (u, delta, z))
     B, C = vector_rows(B), vector_rows(C)
-    A, D, delta_bias, grad_y = (x.contiguous() for x in (A, D, delta_bias, grad_y))
+    D, delta_bias, grad_y = (x.contiguous() for x in (D, delta_bias, grad_y))
     batch, length, channels = u.shape
     states = A.shape[1]
+    states_first = A.t().contiguous()
     chunk = _chunk_length(u)
     chunks, parts = triton.cdiv(length, chunk), triton.cdiv(channels, _BLOCK_D)
+    unit = _UNIT if channels % _UNIT == 0 else 1
     grid = (chunks, parts, batch)
     align = alignment(B, C)
     tile = _tile(states, align)
@@ -177,21 +184,23 @@ def _backward(
     parts_D, parts_bias = partial(batch, chunks, channels), partial(batch, chunks, channels)
     with on_device_of(u):
         scan_kernels.chunk_gradients[grid](
-            delta, A, C, z, delta_bias, grad_y, ends, steps, length, channels, states, chunk,
+            delta, states_first, C, z, delta_bias, grad_y, ends, steps, length, channels, states, chunk,
             *strides(delta), *strides(C, align), *strides(z), **tile,
         )  # fmt: skip
-        entering, grad_initial = _carry(A, ends, steps, grad_last_state.float().contiguous(), reverse=True)
+        entering, grad_initial = _carry(
+            states_first, ends, steps, grad_last_state.float().contiguous(), reverse=True
+        )
         scan_kernels.scan_backward[grid](
-            u, delta, A, B, C, D, z, delta_bias, checkpoints, entering, grad_y,
+            u, delta, states_first, B, C, D, z, delta_bias, checkpoints, entering, grad_y,
             grad_u, grad_delta, parts_A, parts_B, parts_C, parts_D, grad_z, parts_bias,
-            length, channels, states, chunk,
+            length, channels // unit, states, chunk,
             *strides(u), *strides(delta), *strides(B, align), *strides(C, align), *strides(z),
-            CHECKPOINT=_CHECKPOINT, **tile,
+            CHECKPOINT=_CHECKPOINT, UNIT=unit, **tile,
         )  # fmt: skip
     return (
         grad_u,
         grad_delta,
-        parts_A.sum((0, 1)).t().to(types[2], memory_format=torch.contiguous_format),
+        parts_A.sum((0, 1)).t().to(types[2]).contiguous(),
         parts_B.sum(0).to(types[3]),
         parts_C.sum(0).to(types[4]),
         parts_D.sum((0, 1)).to(types[5]),
@@ -223,13 +232,20 @@ def _backward_fake(
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     u, delta, A, B, C, D, z, delta_bias, initial_state, _ = inputs
     ctx.initial_type = initial_state.dtype
+    # Zeros for the checkpoints' gradient, which nobody has, would be as large as an activation.
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(u, delta, A, B, C, D, z, delta_bias, output[2])
 
 
 def _autograd(
-    ctx: Any, grad_y: Tensor, grad_last_state: Tensor, grad_checkpoints: Tensor
+    ctx: Any, grad_y: Tensor | None, grad_last_state: Tensor | None, grad_checkpoints: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     del grad_checkpoints  # they leave this module only as another operator's input
+    u, _, A, *_ = ctx.saved_tensors
+    if grad_y is None:
+        grad_y = torch.zeros_like(u)
+    if grad_last_state is None:
+        grad_last_state = A.new_zeros(u.shape[0], *A.shape, dtype=torch.float32)
     *grads, to_initial = _backward(*ctx.saved_tensors, grad_y, grad_last_state)
     return *grads, to_initial.to(ctx.initial_type), None
 

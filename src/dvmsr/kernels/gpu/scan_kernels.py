@@ -19,6 +19,11 @@ might be to the same place.
 B and C are the same for all threads of a program. Their strides are in units of ALIGN numbers, so that the
 compiler sees that it can read them a vector at a time.
 
+How the compiler spreads a tile over threads follows from what it can read as vectors. Where sums are over
+states, a thread shall have all states of a channel: A is (states, channels), and nothing is known of the
+number of channels (do_not_specialize). Where they are over channels as well, in `scan_backward`, vectors of
+channels are better: their number is in units of UNIT.
+
 Masked tokens past the end have step 0 and input 0, which leave a state as it is.
 """
 
@@ -39,10 +44,10 @@ def _load_channels(x, d, channels):
 
 
 @triton.jit
-def _load_matrix(A, n, d, states, channels):
-    """A of (channels, states), as (BLOCK_N, BLOCK_D)."""
+def _load_rates(A, n, d, states, channels):
+    """A of (states, channels) for 2**x in place of exp(x), as (BLOCK_N, BLOCK_D)."""
     mask = (n < states)[:, None] & (d < channels)[None, :]
-    return tl.load(A + d[None, :] * states + n[:, None], mask=mask, other=0.0).to(tl.float32)
+    return tl.load(A + n[:, None] * channels + d[None, :], mask=mask, other=0.0).to(tl.float32) * _LOG2_E
 
 
 @triton.jit
@@ -67,6 +72,12 @@ def _load_token(x, t, end, stride, d, channels):
 
 
 @triton.jit
+def _load_shared(x, t, end, stride, n, states):
+    """B or C of token t. Past the end that of the last token, which a step of 0 leaves without effect."""
+    return tl.load(x + tl.minimum(t, end - 1) * stride + n, mask=n < states, other=0.0).to(tl.float32)
+
+
+@triton.jit
 def _store_token(x, t, end, stride, values, d, channels):
     tl.store(x + t * stride + d, values.to(x.dtype.element_ty), mask=(d < channels) & (t < end))
 
@@ -78,7 +89,7 @@ def _load_step(delta, t, end, stride, d, channels, bias):
     return raw, tl.where(t < end, softplus(raw), 0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["channels"])
 def chunk_ends(
     u, delta, A, B, delta_bias, ends, steps, length, channels, states, chunk_length,
     u_batch, u_token, delta_batch, delta_token, B_batch, B_token,
@@ -93,7 +104,7 @@ def chunk_ends(
     u += batch * u_batch + first * u_token
     delta += batch * delta_batch + first * delta_token
     B += (batch * B_batch + first * B_token) * ALIGN
-    rates = _load_matrix(A, n, d, states, channels) * _LOG2_E
+    rates = _load_rates(A, n, d, states, channels)
     bias = _load_channels(delta_bias, d, channels)
     h = tl.zeros((BLOCK_N, BLOCK_D), tl.float32)
     total = tl.zeros((BLOCK_D,), tl.float32)
@@ -102,7 +113,7 @@ def chunk_ends(
             t = t0 + i
             _, step = _load_step(delta, t, end, delta_token, d, channels, bias)
             x = _load_token(u, t, end, u_token, d, channels)
-            b = _load_token(B, t, end, B_token * ALIGN, n, states)
+            b = _load_shared(B, t, end, B_token * ALIGN, n, states)
             h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
             total += step
     index = batch * tl.num_programs(0) + chunk
@@ -111,39 +122,48 @@ def chunk_ends(
 
 
 @triton.jit
+def _then(decay, end, next_decay, next_end):
+    """What two runs of chunks do, one after the other."""
+    return decay * next_decay, next_decay * end + next_end
+
+
+@triton.jit(do_not_specialize=["channels"])
 def carry(
     A, ends, steps, entering, starts, leaving, channels, states, chunks,
-    REVERSE: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, AHEAD: tl.constexpr,
+    REVERSE: tl.constexpr, BLOCK_D: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """The state that enters each chunk, from the first one to the last, or in REVERSE; and the last one out.
 
-    `entering` and `leaving` are (batch, channels, states). AHEAD chunks are read before the first of them is
-    used, because a program has nothing else to do while it waits.
+    `entering` and `leaving` are (batch, channels, states). A program has one state, and reads AHEAD chunks
+    before it uses the first of them, because it has nothing else to do while it waits.
     """
-    batch = tl.program_id(2).to(tl.int64)
+    n, batch = tl.program_id(0), tl.program_id(2).to(tl.int64)
     d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
-    n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    rates = _load_matrix(A, n, d, states, channels) * _LOG2_E
-    h = _load_matrix(entering + batch * channels * states, n, d, states, channels)
+    width = states * channels
+    ends += (batch * chunks * states + n) * channels
+    starts += (batch * chunks * states + n) * channels
+    steps += batch * chunks * channels
+    rate = tl.load(A + n * channels + d, mask=d < channels, other=0.0).to(tl.float32) * _LOG2_E
+    at = batch * width + d * states + n
+    h = tl.load(entering + at, mask=d < channels, other=0.0)
+    first = chunks - 1 if REVERSE else 0
+    onward: tl.constexpr = -1 if REVERSE else 1
+    tl.store(starts + first * width + d, h, mask=d < channels)
     for c0 in range(0, chunks, AHEAD):
-        group = ()
-        for i in tl.static_range(AHEAD):
-            c = tl.minimum(c0 + i, chunks - 1)
-            index = batch * chunks + (chunks - 1 - c if REVERSE else c)
-            valid = (d < channels) & (c0 + i < chunks)
-            total = tl.load(steps + index * channels + d, mask=valid, other=0.0)
-            group = group + ((index, total, _load_state(ends, index, n, d, states, channels)),)
-        for i in tl.static_range(AHEAD):
-            index, total, end = group[i]
-            if c0 + i < chunks:
-                _store_state(starts, index, h, n, d, states, channels)
-                h = tl.exp2(total[None, :] * rates) * h + end
-    mask = (n < states)[:, None] & (d < channels)[None, :]
-    at = batch * channels * states + d[None, :] * states + n[:, None]
-    tl.store(leaving + at, h, mask=mask)
+        c = c0 + tl.arange(0, AHEAD)
+        index = (first + onward * c)[:, None]
+        inside = (c < chunks)[:, None] & (d < channels)[None, :]
+        total = tl.load(steps + index * channels + d[None, :], mask=inside, other=0.0)
+        end = tl.load(ends + index * width + d[None, :], mask=inside, other=0.0)
+        decay, added = tl.associative_scan((tl.exp2(total * rate[None, :]), end), 0, _then)
+        after = decay * h[None, :] + added
+        entered = inside & (c + 1 < chunks)[:, None]
+        tl.store(starts + (index + onward) * width + d[None, :], after, mask=entered)
+        h = tl.sum(tl.where((tl.arange(0, AHEAD) == AHEAD - 1)[:, None], after, 0.0), axis=0)
+    tl.store(leaving + at, h, mask=d < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["channels"])
 def scan_forward(
     u, delta, A, B, C, D, z, delta_bias, starts, y, checkpoints,
     length, channels, states, chunk_length,
@@ -163,7 +183,7 @@ def scan_forward(
     C += (batch * C_batch + first * C_token) * ALIGN
     z += batch * z_batch + first * z_token
     y += (batch * length + first) * channels
-    rates = _load_matrix(A, n, d, states, channels) * _LOG2_E
+    rates = _load_rates(A, n, d, states, channels)
     skip = _load_channels(D, d, channels)
     bias = _load_channels(delta_bias, d, channels)
     h = _load_state(starts, batch * tl.num_programs(0) + chunk, n, d, states, channels)
@@ -177,15 +197,15 @@ def scan_forward(
             _, step = _load_step(delta, t, end, delta_token, d, channels, bias)
             x = _load_token(u, t, end, u_token, d, channels)
             gate = _load_token(z, t, end, z_token, d, channels)
-            b = _load_token(B, t, end, B_token * ALIGN, n, states)
-            c = _load_token(C, t, end, C_token * ALIGN, n, states)
+            b = _load_shared(B, t, end, B_token * ALIGN, n, states)
+            c = _load_shared(C, t, end, C_token * ALIGN, n, states)
             h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
             outputs = outputs + ((tl.sum(h * c[:, None], axis=0) + skip * x) * gate * sigmoid(gate),)
         for i in tl.static_range(GROUP):
             _store_token(y, t0 + i, end, channels, outputs[i], d, channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["channels"])
 def chunk_gradients(
     delta, A, C, z, delta_bias, grad_y, ends, steps, length, channels, states, chunk_length,
     delta_batch, delta_token, C_batch, C_token, z_batch, z_token,
@@ -201,7 +221,7 @@ def chunk_gradients(
     C += (batch * C_batch + first * C_token) * ALIGN
     z += batch * z_batch + first * z_token
     grad_y += (batch * length + first) * channels
-    rates = _load_matrix(A, n, d, states, channels) * _LOG2_E
+    rates = _load_rates(A, n, d, states, channels)
     bias = _load_channels(delta_bias, d, channels)
     g = tl.zeros((BLOCK_N, BLOCK_D), tl.float32)
     total = tl.zeros((BLOCK_D,), tl.float32)
@@ -213,7 +233,7 @@ def chunk_gradients(
             _, step = _load_step(delta, t, end, delta_token, d, channels, bias)
             gate = _load_token(z, t, end, z_token, d, channels)
             dy = _load_token(grad_y, t, end, channels, d, channels) * gate * sigmoid(gate)
-            c = _load_token(C, t, end, C_token * ALIGN, n, states)
+            c = _load_shared(C, t, end, C_token * ALIGN, n, states)
             g = tl.exp2(step[None, :] * rates) * (g + dy[None, :] * c[:, None])
             total += step
     index = batch * tl.num_programs(0) + chunk
@@ -228,7 +248,7 @@ def scan_backward(
     length, channels, states, chunk_length,
     u_batch, u_token, delta_batch, delta_token, B_batch, B_token, C_batch, C_token, z_batch, z_token,
     CHECKPOINT: tl.constexpr, GROUP: tl.constexpr,
-    ALIGN: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
+    UNIT: tl.constexpr, ALIGN: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Every gradient of each chunk, given the one that reaches the state which leaves it.
 
@@ -240,8 +260,9 @@ def scan_backward(
         d(step) = <g * h_before, A> + d(step * u) * u   dA += g * h_before * step
 
     Sums over channels are of this block of them, in (block, batch, length, states); those over tokens of this
-    chunk, in (batch, chunk, ...): the caller adds up the parts, in a fixed order.
+    chunk, in (batch, chunk, ...): the caller adds up the parts, in a fixed order. `channels` counts UNITs.
     """
+    channels = channels * UNIT
     chunk, block, batch = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     d = block * BLOCK_D + tl.arange(0, BLOCK_D)
     n = tl.arange(0, BLOCK_N)
@@ -260,7 +281,7 @@ def scan_backward(
     shared = ((block * tl.num_programs(2) + batch) * length + first) * states
     parts_B += shared
     parts_C += shared
-    rates = _load_matrix(A, n, d, states, channels) * _LOG2_E
+    rates = _load_rates(A, n, d, states, channels)
     skip = _load_channels(D, d, channels)
     bias = _load_channels(delta_bias, d, channels)
     index = batch * tl.num_programs(0) + chunk
@@ -277,14 +298,14 @@ def scan_backward(
         for t in range(checkpoint * CHECKPOINT, t0):
             _, step = _load_step(delta, t, end, delta_token, d, channels, bias)
             x = _load_token(u, t, end, u_token, d, channels)
-            b = _load_token(B, t, end, B_token * ALIGN, n, states)
+            b = _load_shared(B, t, end, B_token * ALIGN, n, states)
             h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
         befores = ()
         for i in tl.static_range(GROUP):
             befores = befores + (h,)
             _, step = _load_step(delta, t0 + i, end, delta_token, d, channels, bias)
             x = _load_token(u, t0 + i, end, u_token, d, channels)
-            b = _load_token(B, t0 + i, end, B_token * ALIGN, n, states)
+            b = _load_shared(B, t0 + i, end, B_token * ALIGN, n, states)
             h = tl.exp2(step[None, :] * rates) * h + (step * x)[None, :] * b[:, None]
         results = ()
         for j in tl.static_range(GROUP):
@@ -292,8 +313,8 @@ def scan_backward(
             before = befores[GROUP - 1 - j]
             raw, step = _load_step(delta, t, end, delta_token, d, channels, bias)
             x = _load_token(u, t, end, u_token, d, channels)
-            b = _load_token(B, t, end, B_token * ALIGN, n, states)
-            c = _load_token(C, t, end, C_token * ALIGN, n, states)
+            b = _load_shared(B, t, end, B_token * ALIGN, n, states)
+            c = _load_shared(C, t, end, C_token * ALIGN, n, states)
             dout = _load_token(grad_y, t, end, channels, d, channels)
             gate = _load_token(z, t, end, z_token, d, channels)
             opened = sigmoid(gate)
