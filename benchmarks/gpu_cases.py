@@ -126,14 +126,21 @@ def _autocast(case: Case, device: str) -> torch.autocast:
     return torch.autocast(kind, torch.bfloat16, enabled=case.precision == "bf16")
 
 
+MAKERS = {
+    "scan": make_scan,
+    "gradients": make_gradients,
+    "vimm": make_vimm,
+    "model": make_model,
+    "image": make_image,
+    "step": make_step,
+}
+
+
 def build(case: Case, device: str) -> Callable[[], object]:
     """Return a function that does the case's work once. With launch "graph" it replays a CUDA graph."""
-    makers = {"step": make_step, "gradients": make_gradients, "image": make_image}
-    if case.task in makers:
-        run = makers[case.task](case, device)
-    else:
-        makers = {"scan": make_scan, "vimm": make_vimm, "model": make_model}
-        forward = makers[case.task](case, device)
+    run = MAKERS[case.task](case, device)
+    if case.task in ("scan", "vimm", "model"):
+        forward = run
 
         def run() -> object:
             # Entered at each call: what is recorded in a graph has its casts of the weights in it.
