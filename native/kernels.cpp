@@ -3,6 +3,7 @@
 
 #include "denormals.hpp"
 #include "causal_conv.hpp"
+#include "minimal_filtering.hpp"
 #include "pixels.hpp"
 #include "selective_scan.hpp"
 #include "vimm.hpp"
@@ -42,11 +43,12 @@ extern const Kernels table;
 const Kernels table = {
     DVMSR_NAME(DVMSR_ISA),
     kLanes,
+    kPanelVectors,
     run_scan_forward,
     run_scan_backward,
     run_causal_conv_forward,
     run_causal_conv_backward,
-    matmul,
+    convolve,
     layer_norm,
     vimm,
     round_to<std::uint8_t>,

@@ -82,12 +82,35 @@ struct Matrix {
   const void* weights = nullptr;
   const float* bias = nullptr;  // for every output, padding included; or null
   int panels = 0;
-  int panel_vectors = 0;  // 2 or 3
+  int panel_vectors = 0;  // 2, or more up to what the kernels can
   int segments = 1;       // rows of the image
   int taps = 1;           // neighbouring tokens of a row
   int steps = 0;
   Precision operands = Precision::kFloat32;  // of the weights and of the tokens that are read
   Precision output = Precision::kFloat32;    // of the tokens that are written
+};
+
+// Rows and columns of a convolution's window.
+inline constexpr int kConvRows = 3;
+
+// Minimal filtering (minimal_filtering.hpp): outputs of a row that come from one tile, products that it
+// takes, tiles that are worked on together, and the points but 0 and infinity, with both signs.
+inline constexpr int kFilterOutputs = 4;
+inline constexpr int kFilterPoints = kFilterOutputs + kConvRows - 1;
+inline constexpr int kFilterTiles = 24;
+inline constexpr double kFilterNear = 2.0 / 3, kFilterFar = 1.5;
+
+// A 3x3 convolution of features in one of two forms.
+struct Convolution {
+  Matrix direct;                 // three segments, three taps
+  bool filtered = false;         // or by minimal filtering, in float32:
+  Matrix points[kFilterPoints];  // for each point three segments and one tap, without a bias
+  const float* bias = nullptr;   // (out_stride)
+
+  // Floats for inputs of `in_stride` and outputs of `out_stride`.
+  std::ptrdiff_t workspace(std::ptrdiff_t in_stride, std::ptrdiff_t out_stride) const {
+    return filtered ? kFilterPoints * kFilterTiles * (kConvRows * in_stride + out_stride) : 0;
+  }
 };
 
 // Everything below pads a token's channels with zeros to a `stride` that is a multiple of this.
@@ -106,7 +129,7 @@ inline constexpr int kVimmChunk = 64;
 
 struct Vimm {
   LayerNorm norm;
-  Matrix in_proj;   // to u and z, each of inner_stride
+  Matrix in_proj;   // to u and z
   Matrix x_proj;    // to delta's low rank, B and C
   Matrix dt_proj;
   Matrix out_proj;
@@ -115,7 +138,7 @@ struct Vimm {
   const float* a_log2 = nullptr;       // -exp(A_log) * log2(e), (states, inner_stride)
   const float* D = nullptr;            // (inner_stride)
   std::ptrdiff_t stride = 0, inner_stride = 0, projected_stride = 0;
-  int conv_taps = 0, states = 0, dt_rank = 0;
+  int inner_channels = 0, conv_taps = 0, states = 0, dt_rank = 0;
   bool residual = false;
 
   std::ptrdiff_t workspace() const {  // floats
@@ -152,7 +175,8 @@ void lap(Laps* laps, Operation operation);
 
 struct Kernels {
   const char* name;
-  int lanes;  // floats in a vector
+  int lanes;          // floats in a vector
+  int panel_vectors;  // the most of a matrix
 
   // One sequence and one group of `lanes` channels of the scan.
   void (*scan_forward)(const ScanInputs&, const ScanOutputs&, std::ptrdiff_t sequence,
@@ -165,11 +189,11 @@ struct Kernels {
   void (*causal_conv_forward)(const ConvInputs&, float* y, std::ptrdiff_t sequence);
   void (*causal_conv_backward)(const ConvInputs&, const ConvGradients&, std::ptrdiff_t sequence);
 
-  // out = in * matrix + bias + residual (or null) for `tokens` tokens. `in` holds a pointer for each
-  // segment to the first tap of the first token. Strides count numbers, not bytes; what `in` and
-  // `out` point at is as the matrix says. `out` is neither `in` nor `residual`.
-  void (*matmul)(const Matrix&, const void* const* in, std::ptrdiff_t in_stride, int tokens,
-                 const float* residual, void* out, std::ptrdiff_t out_stride);
+  // out = the convolution of `in` + bias + residual (or null) for `tokens` tokens. `in` holds a pointer for
+  // each of the rows to its first tap of the first token. Strides count numbers, not bytes; what `in` and
+  // `out` point at is as the matrices say. `out` is neither `in` nor `residual`.
+  void (*convolve)(const Convolution&, const void* const* in, std::ptrdiff_t in_stride, int tokens,
+                   const float* residual, void* out, std::ptrdiff_t out_stride, float* workspace);
   // `out` is of the precision that the norm says.
   void (*layer_norm)(const LayerNorm&, const float* in, void* out, std::ptrdiff_t stride, int tokens);
   // `out` is of the precision that out_proj says.

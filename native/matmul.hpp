@@ -15,11 +15,14 @@
 namespace dvmsr::DVMSR_ISA {
 
 // Accumulators, one row of weights and a broadcast have to fit the registers: 32 of them with
-// AVX-512 and NEON, 16 else.
-#if defined(__AVX512F__) || defined(__aarch64__)
-inline constexpr int kAccumulators = 24;
+// AVX-512 and NEON (where the compiler wants some for more broadcasts), 16 else. The wider a panel, the
+// fewer broadcasts.
+#if defined(__AVX512F__)
+inline constexpr int kAccumulators = 24, kPanelVectors = 4;
+#elif defined(__aarch64__)
+inline constexpr int kAccumulators = 20, kPanelVectors = 4;
 #else
-inline constexpr int kAccumulators = 12;
+inline constexpr int kAccumulators = 12, kPanelVectors = 2;
 #endif
 
 // One step of the inner dimension.
@@ -109,8 +112,10 @@ void matmul_as(const Matrix& m, const void* const* in, std::ptrdiff_t in_stride,
     if (fits_tiles(m, tokens))
       return matmul_tiles(m, in, in_stride, tokens, residual, static_cast<Out*>(out), out_stride);
 #endif
-  (m.panel_vectors == 3 ? matmul_panels<3, In, Out> : matmul_panels<2, In, Out>)(
-      m, in, in_stride, tokens, residual, static_cast<Out*>(out), out_stride);
+  const auto run = m.panel_vectors == 2 ? matmul_panels<2, In, Out>
+                   : m.panel_vectors == 3 ? matmul_panels<3, In, Out>
+                                          : matmul_panels<4, In, Out>;
+  run(m, in, in_stride, tokens, residual, static_cast<Out*>(out), out_stride);
 }
 
 inline void matmul(const Matrix& m, const void* const* in, std::ptrdiff_t in_stride, int tokens,

@@ -21,7 +21,7 @@ Bfloat16 to_bfloat16(float value) {
 Network::Network(const Config& c, const Parameters& parameters, Precision p)
     : config(c), precision(p), kernels(dvmsr::kernels()), stride(round_up(c.channels, kChannelMultiple)) {
   // What is read by a convolution alone is stored as the convolution reads it.
-  shallow = conv(parameters, "shallow", 3, config.channels, Precision::kFloat32);
+  shallow = convolution(parameters, "shallow", 3, config.channels, Precision::kFloat32);
   token_norm = layer_norm(parameters, "token_norm", Precision::kFloat32);
   for (int b = 0; b < config.blocks; ++b) {
     const std::string name = "blocks." + std::to_string(b);
@@ -29,12 +29,12 @@ Network::Network(const Config& c, const Parameters& parameters, Precision p)
     for (int v = 0; v < config.vimms_per_block; ++v)
       block.vimms.push_back(vimm(parameters, name + ".vimms." + std::to_string(v)));
     block.vimms.back().out_proj.output = precision;
-    block.conv = conv(parameters, name + ".conv", config.channels, config.channels, precision);
+    block.conv = convolution(parameters, name + ".conv", config.channels, config.channels, precision);
     blocks.push_back(block);
   }
   deep_norm = layer_norm(parameters, "deep_norm", precision);
-  deep = conv(parameters, "deep", config.channels, config.channels, precision);
-  deep.output = precision;
+  deep = convolution(parameters, "deep", config.channels, config.channels, precision);
+  deep.direct.output = precision;
 
   // The pixel shuffle's channel (colour, row, column) becomes (row, column, colour).
   const int s = config.scale;
@@ -42,12 +42,12 @@ Network::Network(const Config& c, const Parameters& parameters, Precision p)
   const float* weight = parameters.at("reconstruct.weight");
   const float* bias = parameters.at("reconstruct.bias");
   const auto shuffled = [s](std::ptrdiff_t output) { return output % 3 * s * s + output / 3; };
-  reconstruct = pack(outputs, 3, 3, config.channels, precision, [&](auto output, int row, int tap, int channel) {
-    return weight[((shuffled(output) * config.channels + channel) * 3 + row) * 3 + tap];
-  });
-  float* biases = allocate(round_up(outputs, kChannelMultiple));
-  for (int i = 0; i < outputs; ++i) biases[i] = bias[shuffled(i)] + config.rgb_mean[i % 3];
-  reconstruct.bias = biases;
+  std::vector<float> biases;
+  for (int i = 0; i < outputs; ++i) biases.push_back(bias[shuffled(i)] + config.rgb_mean[i % 3]);
+  reconstruct = convolution(config.channels, outputs, precision, biases.data(),
+                            [&](auto output, int row, int tap, int channel) {
+                              return weight[((shuffled(output) * config.channels + channel) * 3 + row) * 3 + tap];
+                            });
 }
 
 float* Network::allocate(std::ptrdiff_t count) {
@@ -78,7 +78,9 @@ Matrix Network::pack(std::ptrdiff_t outputs, int segments, int taps, int inner, 
   const int channels_of_step = operands == Precision::kBfloat16 ? 2 : 1;
   const std::ptrdiff_t vectors = (outputs + kernels.lanes - 1) / kernels.lanes;
   Matrix matrix;
-  matrix.panel_vectors = vectors == 3 ? 3 : 2;
+  matrix.panel_vectors = 2;
+  for (int wider = 3; wider <= kernels.panel_vectors; ++wider)
+    if (vectors % wider == 0) matrix.panel_vectors = wider;
   const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(matrix.panel_vectors) * kernels.lanes;
   matrix.panels = static_cast<int>((outputs + width - 1) / width);
   matrix.segments = segments;
@@ -104,14 +106,40 @@ Matrix Network::pack(std::ptrdiff_t outputs, int segments, int taps, int inner, 
   return matrix;
 }
 
-Matrix Network::conv(const Parameters& parameters, const std::string& name, int inputs, int outputs,
-                     Precision operands) {
+template <typename Weight>
+Convolution Network::convolution(int inputs, int outputs, Precision operands, const float* bias,
+                                 const Weight& weight) {
+  Convolution conv;
+  conv.bias = padded(bias, outputs, round_up(outputs, kChannelMultiple));
+  // Of the colours a token holds less than a vector.
+  conv.filtered = operands == Precision::kFloat32 && inputs > 3;
+  if (!conv.filtered) {
+    conv.direct = pack(outputs, kConvRows, kConvRows, inputs, operands, weight);
+    conv.direct.bias = conv.bias;
+    return conv;
+  }
+  constexpr double kNear = kFilterNear * kFilterNear, kFar = kFilterFar * kFilterFar;
+  const double places[kFilterPoints] = {0, kFilterNear, -kFilterNear, kFilterFar, -kFilterFar};
+  const double norms[kFilterPoints] = {1, 2 * kNear * (kNear - kFar), 2 * kNear * (kNear - kFar),
+                                       2 * kFar * (kFar - kNear), 2 * kFar * (kFar - kNear)};
+  for (int point = 0; point < kFilterPoints; ++point)
+    conv.points[point] =
+        pack(outputs, kConvRows, 1, inputs, operands, [&, point](auto output, int row, int, int channel) {
+          const double last = weight(output, row, 2, channel);
+          if (point + 1 == kFilterPoints) return static_cast<float>(last);
+          const double first = weight(output, row, 0, channel), middle = weight(output, row, 1, channel);
+          return static_cast<float>((first + places[point] * (middle + places[point] * last)) / norms[point]);
+        });
+  return conv;
+}
+
+Convolution Network::convolution(const Parameters& parameters, const std::string& name, int inputs, int outputs,
+                                 Precision operands) {
   const float* weight = parameters.at(name + ".weight");
-  Matrix matrix = pack(outputs, 3, 3, inputs, operands, [&](auto output, int row, int tap, int channel) {
-    return weight[((output * inputs + channel) * 3 + row) * 3 + tap];
-  });
-  matrix.bias = padded(parameters.at(name + ".bias"), outputs, round_up(outputs, kChannelMultiple));
-  return matrix;
+  return convolution(inputs, outputs, operands, parameters.at(name + ".bias"),
+                     [&](auto output, int row, int tap, int channel) {
+                       return weight[((output * inputs + channel) * 3 + row) * 3 + tap];
+                     });
 }
 
 Matrix Network::linear(const float* weights, int inputs, int outputs, Precision operands) {
@@ -133,11 +161,8 @@ Vimm Network::vimm(const Parameters& parameters, const std::string& name) {
   m.residual = config.vimm_residual;
   m.norm = layer_norm(parameters, name + ".norm", precision);
 
-  const float* in_proj = parameters.at(mamba + "in_proj.weight");
-  m.in_proj = pack(2 * m.inner_stride, 1, 1, config.channels, precision, [&](auto output, int, int, int channel) {
-    const std::ptrdiff_t half = output / m.inner_stride, row = output % m.inner_stride;
-    return row < inner ? in_proj[(half * inner + row) * config.channels + channel] : 0.0f;
-  });
+  m.inner_channels = inner;
+  m.in_proj = linear(parameters.at(mamba + "in_proj.weight"), config.channels, 2 * inner, precision);
   m.x_proj = linear(parameters.at(mamba + "x_proj.weight"), inner, projected, precision);
   m.dt_proj = linear(parameters.at(mamba + "dt_proj.weight"), config.dt_rank, inner, Precision::kFloat32);
   m.dt_proj.bias = padded(parameters.at(mamba + "dt_proj.bias"), inner, m.inner_stride);

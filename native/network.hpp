@@ -24,7 +24,7 @@ using Parameters = std::map<std::string, const float*>;
 
 struct Block {
   std::vector<Vimm> vimms;
-  Matrix conv;
+  Convolution conv;
 };
 
 class Network {
@@ -40,12 +40,12 @@ class Network {
   const Kernels& kernels;
   const std::ptrdiff_t stride;  // floats of a token, channels padded
 
-  Matrix shallow;  // on tokens of kPixelStride floats
+  Convolution shallow;  // on tokens of kPixelStride floats
   LayerNorm token_norm;
   std::vector<Block> blocks;
   LayerNorm deep_norm;
-  Matrix deep;
-  Matrix reconstruct;  // outputs in the order (row, column, colour) of the enlarged pixel
+  Convolution deep;
+  Convolution reconstruct;  // outputs in the order (row, column, colour) of the enlarged pixel
 
   static constexpr std::ptrdiff_t kPixelStride = 4;  // red, green, blue and one 0
 
@@ -59,7 +59,11 @@ class Network {
   // Packs weights that `weight(output, segment, tap, channel)` gives.
   template <typename Weight>
   Matrix pack(std::ptrdiff_t outputs, int segments, int taps, int inner, Precision operands, const Weight& weight);
-  Matrix conv(const Parameters& parameters, const std::string& name, int inputs, int outputs, Precision operands);
+  // `weight(output, row, tap, channel)`; `bias` for every output.
+  template <typename Weight>
+  Convolution convolution(int inputs, int outputs, Precision operands, const float* bias, const Weight& weight);
+  Convolution convolution(const Parameters& parameters, const std::string& name, int inputs, int outputs,
+                          Precision operands);
   Matrix linear(const float* weights, int inputs, int outputs, Precision operands);
 
   std::vector<Memory> memory_;

@@ -63,8 +63,9 @@ void Stream::build() {
   const int width = static_cast<int>(width_);
   zero_row_ = reinterpret_cast<const std::byte*>(allocate((width_ + 2) * stride));
   // The last convolution's output, and its numbers as the caller wants them.
-  const std::ptrdiff_t pixel_floats = 2 * round_up(3 * config.scale * config.scale, kChannelMultiple);
-  workspace_floats_ = kConvChunk * std::max(stride, pixel_floats);
+  const std::ptrdiff_t pixel_stride = round_up(3 * config.scale * config.scale, kChannelMultiple);
+  workspace_floats_ = std::max(kConvChunk * stride + network_.deep.workspace(stride, stride),
+                               2 * kConvChunk * pixel_stride + network_.reconstruct.workspace(stride, pixel_stride));
 
   // A reader with a halo of 1 holds three rows; where a second reader waits for the rows that a
   // longer way makes of this ring's, the ring is as high as that way is late.
@@ -82,7 +83,8 @@ void Stream::build() {
   const std::size_t shallow_stage =
       add_stage({{source, 1}}, skip_rows,
                 [this, width, &pixels, &shallow, out = features](std::ptrdiff_t row, const Worker& worker) {
-                  convolve(network_.shallow, pixels, row, 0, width, nullptr, shallow.row(row), network_.stride);
+                  convolve(network_.shallow, pixels, row, 0, width, nullptr, shallow.row(row), network_.stride,
+                           worker.workspace.get());
                   lap(worker.laps, Operation::kShallow);
                   network_.kernels.layer_norm(network_.token_norm, shallow.row(row), out->row(row), network_.stride,
                                               width);
@@ -111,7 +113,8 @@ void Stream::build() {
     const std::ptrdiff_t rows = 3 + slack + (last_block ? 0 : config.vimms_per_block * batch_);
     Ring& out = add_ring(stride, last_block ? network_.deep_norm.output : Precision::kFloat32, rows);
     Work work = [this, width, &block, &out, in = features, block_input](std::ptrdiff_t row, const Worker& worker) {
-      convolve(block.conv, *in, row, 0, width, block_input->row(row), out.row(row), network_.stride);
+      convolve(block.conv, *in, row, 0, width, block_input->row(row), out.row(row), network_.stride,
+               worker.workspace.get());
       lap(worker.laps, Operation::kConv);
     };
     if (last_block)
@@ -120,7 +123,7 @@ void Stream::build() {
         for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
           const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
           convolve(block.conv, *in, row, x, count, block_input->row(row) + x * network_.stride, workspace,
-                   network_.stride);
+                   network_.stride, workspace + kConvChunk * network_.stride);
           lap(worker.laps, Operation::kConv);
           network_.kernels.layer_norm(network_.deep_norm, workspace, out.token(row, x), network_.stride,
                                       static_cast<int>(count));
@@ -131,11 +134,11 @@ void Stream::build() {
     features = &out;
   }
 
-  Ring& deep = add_ring(stride, network_.deep.output, conv_rows);
+  Ring& deep = add_ring(stride, network_.precision, conv_rows);
   before = add_stage({{before, 1}, {shallow_stage, 0}}, conv_rows,
                      [this, width, &deep, &shallow, in = features](std::ptrdiff_t row, const Worker& worker) {
                        convolve(network_.deep, *in, row, 0, width, shallow.row(row), deep.token(row, 0),
-                                network_.stride);
+                                network_.stride, worker.workspace.get());
                        lap(worker.laps, Operation::kConv);
                      });
   add_stage({{before, 1}}, 0,
@@ -161,12 +164,13 @@ VimmState Stream::vimm_state(const Vimm& vimm) {
   return {allocate((vimm.conv_taps - 1) * vimm.inner_stride), allocate(vimm.states * vimm.inner_stride)};
 }
 
-void Stream::convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x, std::ptrdiff_t count,
-                      const float* residual, void* out, std::ptrdiff_t out_stride) const {
+void Stream::convolve(const Convolution& conv, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x,
+                      std::ptrdiff_t count, const float* residual, void* out, std::ptrdiff_t out_stride,
+                      float* workspace) const {
   const bool below = !ended_ || row + 1 < received_;
   const void* rows[3] = {row > 0 ? in.token(row - 1, x - 1) : zero_row_, in.token(row, x - 1),
                          below ? in.token(row + 1, x - 1) : zero_row_};
-  network_.kernels.matmul(matrix, rows, in.stride(), static_cast<int>(count), residual, out, out_stride);
+  network_.kernels.convolve(conv, rows, in.stride(), static_cast<int>(count), residual, out, out_stride, workspace);
 }
 
 void Stream::read_row(std::ptrdiff_t row, float* out) const {
@@ -189,7 +193,7 @@ void Stream::write_row(const Ring& in, std::ptrdiff_t row, const Worker& worker)
   float* features = worker.workspace.get();
   for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
     const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
-    convolve(network_.reconstruct, in, row, x, count, nullptr, features, stride);
+    convolve(network_.reconstruct, in, row, x, count, nullptr, features, stride, features + 2 * kConvChunk * stride);
     lap(worker.laps, Operation::kReconstruct);
     float* pixels = features;
     if (pixel_ != Pixel::kFloat) {

@@ -87,8 +87,8 @@ class Stream {
   VimmState vimm_state(const Vimm& vimm);
   void build();
   // Tokens [x, x + count) of a row.
-  void convolve(const Matrix& matrix, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x, std::ptrdiff_t count,
-                const float* residual, void* out, std::ptrdiff_t out_stride) const;
+  void convolve(const Convolution& conv, const Ring& in, std::ptrdiff_t row, std::ptrdiff_t x, std::ptrdiff_t count,
+                const float* residual, void* out, std::ptrdiff_t out_stride, float* workspace) const;
   void read_row(std::ptrdiff_t row, float* out) const;
   void write_row(const Ring& in, std::ptrdiff_t row, const Worker& worker) const;
 

@@ -113,6 +113,10 @@ void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const Vim
   normalize(m.norm, in, normed, m.stride, tokens);
   lap(laps, Operation::kLayerNorm);
   multiply(m.in_proj, normed, m.stride, nullptr, uz, pair);
+  // z follows u without a gap. What vectors read beyond both has to be a number.
+  const std::ptrdiff_t made = m.in_proj.panels * m.in_proj.panel_vectors * static_cast<std::ptrdiff_t>(kLanes);
+  for (int t = 0; t < tokens; ++t)
+    for (std::ptrdiff_t d = made; d < pair; d += kLanes) store(uz + t * pair + d, Vec{});
   lap(laps, Operation::kInProj);
   for (int i = 0; i < before; ++i) std::memcpy(history + i * pair, state.conv + i * m.inner_stride, row);
   // 4 taps and 16 states is what every published network has.
@@ -125,7 +129,7 @@ void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const Vim
   for (std::ptrdiff_t i = 0; i < tokens * m.inner_stride; i += kLanes)
     store(delta + i, softplus(load(delta + i)));
   lap(laps, Operation::kDtProj);
-  (m.states == 16 ? gated_scan<16, Operand> : gated_scan<0, Operand>)(m, u, delta, projected, uz + m.inner_stride, pair,
+  (m.states == 16 ? gated_scan<16, Operand> : gated_scan<0, Operand>)(m, u, delta, projected, uz + m.inner_channels, pair,
                                                                       state.scan, y, tokens);
   lap(laps, Operation::kScan);
   multiply(m.out_proj, y, m.inner_stride, m.residual ? in : nullptr, out, m.stride);

@@ -80,7 +80,9 @@ void check_product(const Shape& shape, int tokens, bool added, Precision output)
   m.output = output;
   const auto out = dvmsr::aligned_zeros(tokens * outputs);
   const long before = emulator::products;
-  dvmsr::kernels().matmul(m, in.data(), stride, tokens, added ? residual.get() : nullptr, out.get(), outputs);
+  dvmsr::Convolution conv;
+  conv.direct = m;
+  dvmsr::kernels().convolve(conv, in.data(), stride, tokens, added ? residual.get() : nullptr, out.get(), outputs, nullptr);
   if ((emulator::products > before) != (shape.tiles && tokens >= 16)) {
     std::cerr << "tiles were used or left out against expectation\n";
     std::exit(1);

@@ -1,0 +1,97 @@
+// 3x3 convolutions by minimal filtering along the row (Winograd, Arithmetic Complexity of Computations,
+// 1980; Lavin and Gray, arXiv 1509.09308): four neighbouring outputs of a row come from six products, where
+// the sum over the window takes twelve. This is F(4, 3) with the points 0, +-2/3, +-3/2 and infinity, whose
+// rounding error is 1.3 times that of the plain sum; with the usual 0, +-1, +-2 it is twice that.
+#pragma once
+
+#include "kernels.hpp"
+#include "matmul.hpp"
+#include "simd.hpp"
+
+namespace dvmsr::DVMSR_ISA {
+
+inline constexpr float kNear = static_cast<float>(kFilterNear), kFar = static_cast<float>(kFilterFar);
+static_assert(kFilterNear * kFilterFar == 1, "the transforms leave out factors of this product");
+
+// Tokens from `first` on of each row to what the products want, (points, rows, tiles, stride): six for each
+// tile, two of them shared with the next. A row has `tokens` tokens; what is beyond is taken as 0.
+inline void transform_inputs(const void* const* in, std::ptrdiff_t stride, std::ptrdiff_t first, int tiles,
+                             std::ptrdiff_t tokens, float* out) {
+  constexpr float kSquares = kNear * kNear + kFar * kFar;
+  const std::ptrdiff_t point = kConvRows * kFilterTiles * stride;
+  for (int row = 0; row < kConvRows; ++row)
+    for (int tile = 0; tile < tiles; ++tile) {
+      const std::ptrdiff_t token = first + tile * kFilterOutputs;
+      const float* x = static_cast<const float*>(in[row]) + token * stride;
+      float* to = out + (row * kFilterTiles + tile) * stride;
+      for (std::ptrdiff_t c = 0; c < stride; c += kLanes) {
+        Vec d[kFilterPoints];
+#pragma GCC unroll 6
+        for (int i = 0; i < kFilterPoints; ++i) d[i] = token + i < tokens ? load(x + i * stride + c) : Vec{};
+        const Vec near_even = fma(broadcast(-kFar * kFar), d[2], d[4]);
+        const Vec near_odd = fma(broadcast(-kFar * kFar), d[1], d[3]);
+        const Vec far_even = fma(broadcast(-kNear * kNear), d[2], d[4]);
+        const Vec far_odd = fma(broadcast(-kNear * kNear), d[1], d[3]);
+        store(to + c, fma(broadcast(-kSquares), d[2], d[0] + d[4]));
+        store(to + point + c, fma(broadcast(kNear), near_odd, near_even));
+        store(to + 2 * point + c, fma(broadcast(-kNear), near_odd, near_even));
+        store(to + 3 * point + c, fma(broadcast(kFar), far_odd, far_even));
+        store(to + 4 * point + c, fma(broadcast(-kFar), far_odd, far_even));
+        store(to + 5 * point + c, fma(broadcast(-kSquares), d[3], d[1] + d[5]));
+      }
+    }
+}
+
+// Products, (points, tiles, columns), to tokens [first, tokens) of the output, four or less for each tile.
+inline void transform_outputs(const float* products, int columns, const float* bias, std::ptrdiff_t first, int tiles,
+                              std::ptrdiff_t tokens, const float* residual, float* out, std::ptrdiff_t stride) {
+  const std::ptrdiff_t point = kFilterTiles * static_cast<std::ptrdiff_t>(columns);
+  for (int tile = 0; tile < tiles; ++tile) {
+    const std::ptrdiff_t token = first + tile * kFilterOutputs;
+    for (int c = 0; c < columns; c += kLanes) {
+      const float* m = products + static_cast<std::ptrdiff_t>(tile) * columns + c;
+      const Vec near_sum = load(m + point) + load(m + 2 * point);
+      const Vec near_difference = load(m + point) - load(m + 2 * point);
+      const Vec far_sum = load(m + 3 * point) + load(m + 4 * point);
+      const Vec far_difference = load(m + 3 * point) - load(m + 4 * point);
+      const Vec y[kFilterOutputs] = {
+          load(m) + (near_sum + far_sum),
+          fma(broadcast(kNear), near_difference, broadcast(kFar) * far_difference),
+          fma(broadcast(kNear * kNear), near_sum, broadcast(kFar * kFar) * far_sum),
+          fma(broadcast(kNear * kNear * kNear), near_difference,
+              fma(broadcast(kFar * kFar * kFar), far_difference, load(m + 5 * point))),
+      };
+#pragma GCC unroll 4
+      for (int i = 0; i < kFilterOutputs; ++i)
+        if (token + i < tokens) {
+          const std::ptrdiff_t place = (token + i) * stride + c;
+          const Vec value = y[i] + load(bias + c);
+          store(out + place, residual ? value + load(residual + place) : value);
+        }
+    }
+  }
+}
+
+inline void convolve(const Convolution& conv, const void* const* in, std::ptrdiff_t in_stride, int tokens,
+                     const float* residual, void* out, std::ptrdiff_t out_stride, float* workspace) {
+  if (!conv.filtered) return matmul(conv.direct, in, in_stride, tokens, residual, out, out_stride);
+  const int columns = conv.points[0].panels * conv.points[0].panel_vectors * kLanes;
+  float* products = workspace + kFilterPoints * kConvRows * kFilterTiles * in_stride;
+  const int all_tiles = (tokens + kFilterOutputs - 1) / kFilterOutputs;
+  for (int tile = 0; tile < all_tiles; tile += kFilterTiles) {
+    const int tiles = all_tiles - tile < kFilterTiles ? all_tiles - tile : kFilterTiles;
+    const std::ptrdiff_t first = tile * static_cast<std::ptrdiff_t>(kFilterOutputs);
+    transform_inputs(in, in_stride, first, tiles, tokens + kConvRows - 1, workspace);
+    for (int point = 0; point < kFilterPoints; ++point) {
+      const void* rows[kConvRows];
+      for (int row = 0; row < kConvRows; ++row)
+        rows[row] = workspace + (point * kConvRows + row) * kFilterTiles * in_stride;
+      matmul(conv.points[point], rows, in_stride, tiles, nullptr,
+             products + point * kFilterTiles * static_cast<std::ptrdiff_t>(columns), columns);
+    }
+    transform_outputs(products, columns, conv.bias, first, tiles, tokens, residual, static_cast<float*>(out),
+                      out_stride);
+  }
+}
+
+}  // namespace dvmsr::DVMSR_ISA
