@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 RLFN_WEIGHTS = Path(__file__).resolve().parents[2] / "shared/weights/rlfn-x4-ntire2024-baseline.safetensors"
-ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,12 @@ class Case(Variant):
         return np.random.default_rng(0).random((self.height, self.width, 3), dtype=np.float32)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """As many rows, a few at a time and never all in memory: the first ones repeated."""
-        block = np.random.default_rng(0).random((ROWS_AT_ONCE, self.width, 3), dtype=np.float32)
-        for top in range(0, self.height, ROWS_AT_ONCE):
+        """As many rows, as many at a time as of a file and never all in memory: the first ones repeated."""
+        from dvmsr.inference.files import rows_at_once
+
+        rows = rows_at_once(self.width)
+        block = np.random.default_rng(0).random((rows, self.width, 3), dtype=np.float32)
+        for top in range(0, self.height, rows):
             yield block[: self.height - top]
 
 

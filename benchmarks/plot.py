@@ -63,9 +63,9 @@ def _panel(
         axes.plot(
             [row.megapixels for row in rows], [value(row) for row in rows], style, color=colour, label=name
         )
-    axes.set(xscale="log", yscale="log", xlabel="LR image", ylabel=label)
+    axes.set(xscale="log", yscale="log", xlabel="side of the square LR image, pixels", ylabel=label)
     sides = sorted({row.width for rows in lines.values() for row in rows})
-    axes.set_xticks([side**2 / 1e6 for side in sides], [f"{side}x{side}" for side in sides])
+    axes.set_xticks([side**2 / 1e6 for side in sides], [str(side) for side in sides])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())

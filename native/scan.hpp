@@ -11,7 +11,8 @@
 
 namespace dvmsr::DVMSR_ISA {
 
-// One group of kLanes channels over `tokens` tokens. `emit(t, y)` gets every token's y. `States` is the number of states where it is known at compile time, else 0.
+// One group of kLanes channels over `tokens` tokens. `emit(t, y)` gets every token's y. `States` is the
+// number of states where it is known at compile time, else 0.
 //
 //   u, delta   (tokens, stride) at the group's first channel; delta is already positive
 //   B, C       (tokens, bc_stride) at the first state

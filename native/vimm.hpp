@@ -129,8 +129,8 @@ void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const Vim
   for (std::ptrdiff_t i = 0; i < tokens * m.inner_stride; i += kLanes)
     store(delta + i, softplus(load(delta + i)));
   lap(laps, Operation::kDtProj);
-  (m.states == 16 ? gated_scan<16, Operand> : gated_scan<0, Operand>)(m, u, delta, projected, uz + m.inner_channels, pair,
-                                                                      state.scan, y, tokens);
+  (m.states == 16 ? gated_scan<16, Operand> : gated_scan<0, Operand>)(m, u, delta, projected, uz + m.inner_channels,
+                                                                      pair, state.scan, y, tokens);
   lap(laps, Operation::kScan);
   multiply(m.out_proj, y, m.inner_stride, m.residual ? in : nullptr, out, m.stride);
   lap(laps, Operation::kOutProj);

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from dvmsr.engine import Profile
     from dvmsr.inference.upscaler import Upscaler
 
-_ROWS_AT_ONCE = 16
+# At the end of a block threads wait for each other, so it should hold some work; and little memory.
+_LEAST_ROWS = 16
+_LEAST_PIXELS = 16_384
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,15 @@ class UpscaledFile:
 
     seconds: float
     """Wall time from opening the source to having the target under its name."""
+
+
+def rows_at_once(width: int) -> int:
+    """Return how many rows of an image's file are read, enlarged and written at a time.
+
+    Args:
+        width: Columns of the image.
+    """
+    return max(_LEAST_ROWS, _LEAST_PIXELS // width)
 
 
 def upscale_file(
@@ -96,7 +107,7 @@ def upscale_file(
         raise ImageWriteError(
             f"{target}: the folder {target.parent} cannot be created: {error.strerror}"
         ) from error
-    blocks = upscaler.stream(reader.blocks(_ROWS_AT_ONCE), reader.width, on_profile=on_profile)
+    blocks = upscaler.stream(reader.blocks(rows_at_once(reader.width)), reader.width, on_profile=on_profile)
 
     def reported() -> Iterator[NDArray[Any]]:
         rows = 0
