@@ -255,6 +255,6 @@ class EngineStream:
 
 def _too_wide(width: int) -> ArgumentError:
     return ArgumentError(
-        f"not enough memory for an image {width} pixels wide; it grows with the width, by about 21 KiB per "
+        f"not enough memory for an image {width} pixels wide; it grows with the width, by about 23 KiB per "
         "column with the shipped network: cut the image into narrower ones"
     )
