@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 COMMAND = [sys.executable, "-c", "from dvmsr.cli import main; main()"]
+PRINTING = [["info"], ["info", "--help"], ["--help"], ["--version"]]
 LONG = "x" * 300 + ".png"
 
 
@@ -38,20 +39,20 @@ def test_debug_shows_the_traceback(network, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("arguments", [["info"], ["info", "--help"]], ids=" ".join)
-def test_standard_output_that_is_full(network, arguments):
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_standard_output_that_is_full(arguments):
     with Path("/dev/full").open("w") as full:
-        command = [*COMMAND, *arguments, *network]
+        command = [*COMMAND, *arguments]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "dvmsr: error: No space left on device\n")
 
 
-@pytest.mark.parametrize("arguments", [["info"], ["info", "--help"]], ids=" ".join)
-def test_reader_that_has_gone_is_no_matter(network, arguments):
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_reader_that_has_gone_is_no_matter(arguments):
     read_end, write_end = os.pipe()
     os.close(read_end)
     try:
-        command = [*COMMAND, *arguments, *network]
+        command = [*COMMAND, *arguments]
         done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
     finally:
         os.close(write_end)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -34,30 +36,44 @@ _EXIT_BROKEN_PIPE = 128 + 13
 class _Commands(TyperGroup):
     """Turns our errors and Ctrl-C into one line and an exit code."""
 
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        # Help and version are printed here already.
+        with _errors_in_one_line():
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _errors_in_one_line(ctx):
             return super().invoke(ctx)
-        except DvmsrError as error:
-            if ctx.meta.get(DEBUG_KEY):
-                raise
-            typer.echo(f"dvmsr: error: {error}", err=True)
-            raise typer.Exit(_EXIT_ERROR) from error
-        except BrokenPipeError as error:
-            # Whoever read has read enough.
-            _give_up_output()
-            raise typer.Exit(_EXIT_BROKEN_PIPE) from error
-        except OSError as error:
-            if ctx.meta.get(DEBUG_KEY):
-                raise
-            _give_up_output()
-            cause = error.strerror or str(error)
-            # Without a name where an open file fails, such as standard output.
-            line = cause if error.filename is None else f"{os.fsdecode(error.filename)}: {cause}"
-            typer.echo(f"dvmsr: error: {line}", err=True)
-            raise typer.Exit(_EXIT_ERROR) from error
-        except KeyboardInterrupt as error:
-            typer.echo("dvmsr: interrupted", err=True)
-            raise typer.Exit(_EXIT_INTERRUPTED) from error
+
+
+@contextmanager
+def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
+    def is_debugged() -> bool:
+        return ctx is not None and bool(ctx.meta.get(DEBUG_KEY))
+
+    try:
+        yield
+    except DvmsrError as error:
+        if is_debugged():
+            raise
+        typer.echo(f"dvmsr: error: {error}", err=True)
+        raise typer.Exit(_EXIT_ERROR) from error
+    except BrokenPipeError as error:
+        # Whoever read has read enough.
+        _give_up_output()
+        raise typer.Exit(_EXIT_BROKEN_PIPE) from error
+    except OSError as error:
+        if is_debugged():
+            raise
+        _give_up_output()
+        cause = error.strerror or str(error)
+        # Without a name where an open file fails, such as standard output.
+        line = cause if error.filename is None else f"{os.fsdecode(error.filename)}: {cause}"
+        typer.echo(f"dvmsr: error: {line}", err=True)
+        raise typer.Exit(_EXIT_ERROR) from error
+    except KeyboardInterrupt as error:
+        typer.echo("dvmsr: interrupted", err=True)
+        raise typer.Exit(_EXIT_INTERRUPTED) from error
 
 
 def _give_up_output() -> None:
