@@ -75,7 +75,9 @@ def test_few_channels(make_weights, channels):
 
 
 @pytest.mark.parametrize("config", [NetworkConfig(), NetworkConfig(scale=2, vimm_residual=True)])
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 65), (65, 1), (7, 15), (16, 17), (3, 97), (2, 195)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 65), (65, 1), (7, 15), (16, 17), (3, 97), (2, 195)]
+)
 def test_the_student(make_weights, config, height, width):
     image = np.random.default_rng(0).random((height, width, 3), np.float32)
     weights = make_weights(config)
