@@ -7,7 +7,7 @@ import pytest
 import pyvips
 
 from dvmsr import NetworkConfig, Upscaler
-from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
+from dvmsr.errors import ArgumentError, DatasetError, ImageReadError, ImageWriteError
 from dvmsr.images import read_image
 from dvmsr.inference.files import FileTask, plan_files, upscale_file
 from dvmsr.weights import Weights, parameter_shapes
@@ -147,7 +147,7 @@ def test_folder_without_a_name(photos, monkeypatch):
 
 
 def test_folder_without_images(tmp_path):
-    with pytest.raises(ImageReadError, match="no images in it"):
+    with pytest.raises(DatasetError, match="no images in it"):
         plan(tmp_path)
 
 

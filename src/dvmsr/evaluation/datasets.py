@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvmsr.config import SCALES
 from dvmsr.errors import DatasetError
-from dvmsr.images import READABLE_SUFFIXES
-
-_NAMES_SHOWN = 3
+from dvmsr.images.folders import enumerate_some, images_by_name
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,15 @@ def open_set(folder: Path) -> BenchmarkSet:
         DatasetError: A folder is missing or empty, or names do not pair.
     """
     folder = folder.resolve()
-    high, low = _images_by_name(folder / "HR"), _images_by_name(folder / "LR")
+    for part in ("HR", "LR"):
+        if not (folder / part).is_dir():
+            raise DatasetError(
+                f"{folder}: no folder {part}; expected HR/ and LR/ with images of the same names"
+            )
+    high, low = images_by_name(folder / "HR"), images_by_name(folder / "LR")
     for here, there, files in (("HR", "LR", high.keys() - low), ("LR", "HR", low.keys() - high)):
         if files:
-            raise DatasetError(f"{folder}: in {here} but not in {there}: {_enumerate(sorted(files))}")
+            raise DatasetError(f"{folder}: in {here} but not in {there}: {enumerate_some(sorted(files))}")
     named = folder.parent if folder.name in {f"x{scale}" for scale in SCALES} else folder
     pairs = tuple(ImagePair(name, high[name], low[name]) for name in sorted(high))
     return BenchmarkSet(named.name, pairs)
@@ -79,28 +82,3 @@ def open_sets(folders: Iterable[Path]) -> tuple[BenchmarkSet, ...]:
             raise DatasetError(f"{folder}: a second set named {benchmark.name}; name each set once")
         sets[benchmark.name] = benchmark
     return tuple(sets.values())
-
-
-def _images_by_name(folder: Path) -> dict[str, Path]:
-    """The images by name without suffix, without the hidden files that some systems put beside them."""
-    if not folder.is_dir():
-        raise DatasetError(
-            f"{folder.parent}: no folder {folder.name}; expected HR/ and LR/ with images of the same names"
-        )
-    images: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in READABLE_SUFFIXES:
-            continue
-        if path.stem in images:
-            raise DatasetError(
-                f"{folder}: two images named {path.stem}: {images[path.stem].name}, {path.name}"
-            )
-        images[path.stem] = path
-    if not images:
-        raise DatasetError(f"{folder}: no images in it; expected files in {', '.join(READABLE_SUFFIXES)}")
-    return images
-
-
-def _enumerate(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 from dvmsr.images.resize import imresize
-from dvmsr.images.suffixes import READABLE_SUFFIXES, WRITABLE_SUFFIXES
+from dvmsr.images.suffixes import WRITABLE_SUFFIXES
 
 __all__ = [
-    "READABLE_SUFFIXES",
     "WRITABLE_SUFFIXES",
     "ImageReader",
     "check_format",

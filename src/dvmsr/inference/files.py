@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
-from dvmsr.images import READABLE_SUFFIXES, WRITABLE_SUFFIXES, check_format, open_image, write_image
+from dvmsr.errors import ArgumentError, ImageWriteError
+from dvmsr.images import WRITABLE_SUFFIXES, check_format, open_image, write_image
+from dvmsr.images.folders import list_images
 
 if TYPE_CHECKING:
     from dvmsr.engine import Profile
@@ -144,7 +145,7 @@ def plan_files(
 
     Raises:
         ArgumentError: ``output`` is a file where it must be a folder, or two images would go into one file.
-        ImageReadError: A folder holds no images.
+        DatasetError: A folder cannot be read or holds no images.
     """
     single_file = len(inputs) == 1 and not inputs[0].is_dir()
     if output is not None and not output.is_dir():
@@ -156,7 +157,7 @@ def plan_files(
             raise ArgumentError(f"{output}: expected a folder to write several images into, got a file")
     tasks: dict[Path, FileTask] = {}
     for path in inputs:
-        sources = _images_in(path) if path.is_dir() else [path]
+        sources = list_images(path) if path.is_dir() else [path]
         for source in sources:
             folder = output or (source.parent if source is path else _enlarged_folder(path, scale))
             ending = suffix or (source.suffix if source.suffix.lower() in WRITABLE_SUFFIXES else ".png")
@@ -168,18 +169,6 @@ def plan_files(
                 )
             tasks[target] = FileTask(source, target)
     return list(tasks.values())
-
-
-def _images_in(folder: Path) -> list[Path]:
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise ImageReadError(f"{folder}: cannot be read: {error.strerror}") from error
-    # A name that begins with a dot is hidden; it may be a file that is just being written.
-    images = [f for f in files if f.suffix.lower() in READABLE_SUFFIXES and not f.name.startswith(".")]
-    if not images:
-        raise ImageReadError(f"{folder}: no images in it; expected files in {', '.join(READABLE_SUFFIXES)}")
-    return images
 
 
 def _enlarged_folder(folder: Path, scale: int) -> Path:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvmsr.errors import DatasetError
-from dvmsr.images import READABLE_SUFFIXES
+from dvmsr.images.folders import enumerate_some, images_by_name, list_images
 from dvmsr.training.settings import DataSettings
 
 _BYTES_AT_ONCE = 1 << 20
-_NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,17 @@ def find_photographs(data: DataSettings) -> list[PhotographFile]:
     found = []
     lows: Sequence[str | None] = data.lr or [None] * len(data.hr)
     for high_folder, low_folder in zip(data.hr, lows, strict=True):
-        highs = _images(Path(high_folder))
         if low_folder is None:
-            found += [PhotographFile(high, None) for high in highs]
+            found += [PhotographFile(high, None) for high in list_images(Path(high_folder))]
             continue
-        names, by_name = _by_name(highs), _by_name(_images(Path(low_folder)))
-        alone = sorted(names.keys() ^ by_name.keys())
+        highs, lows_by_name = images_by_name(Path(high_folder)), images_by_name(Path(low_folder))
+        alone = sorted(highs.keys() ^ lows_by_name.keys())
         if alone:
             raise DatasetError(
                 f"{high_folder} and {low_folder}: only in one of them: {enumerate_some(alone)};"
                 " HR and LR images pair by name"
             )
-        found += [PhotographFile(high, by_name[high.stem]) for high in highs]
+        found += [PhotographFile(high, lows_by_name[name]) for name, high in highs.items()]
     return found
 
 
@@ -69,12 +67,6 @@ def fingerprint_files(files: Sequence[PhotographFile]) -> str:
     return digest.hexdigest()[:32]
 
 
-def enumerate_some(names: Sequence[str]) -> str:
-    """Join the first names, and say how many more there are."""
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
 def _fingerprint_file(path: Path) -> bytes:
     digest = hashlib.sha256(f"{path.name}\0".encode())
     try:
@@ -84,33 +76,3 @@ def _fingerprint_file(path: Path) -> bytes:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
     return digest.digest()
-
-
-def _by_name(images: Sequence[Path]) -> dict[str, Path]:
-    """The images of one folder by their names without suffix."""
-    named: dict[str, Path] = {}
-    for path in images:
-        if path.stem in named:
-            raise DatasetError(
-                f"{path.parent}: two images named {path.stem}: {named[path.stem].name}, {path.name};"
-                " HR and LR images pair by name"
-            )
-        named[path.stem] = path
-    return named
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: expected a folder of photographs, and there is none")
-    try:
-        files = sorted(folder.iterdir())
-    except OSError as error:
-        raise DatasetError(f"{folder}: cannot be read: {error.strerror}") from error
-    images = [
-        file
-        for file in files
-        if file.suffix.lower() in READABLE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-    ]
-    if not images:
-        raise DatasetError(f"{folder}: no images in it; expected files in {', '.join(READABLE_SUFFIXES)}")
-    return images

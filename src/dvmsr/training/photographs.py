@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError, DatasetError, ImageReadError
 from dvmsr.images import imresize, read_image
-from dvmsr.training.photograph_files import PhotographFile, enumerate_some
+from dvmsr.images.folders import enumerate_some
+from dvmsr.training.photograph_files import PhotographFile
 from dvmsr.training.settings import DataSettings
 
 Pixels = NDArray[Any] | Path
