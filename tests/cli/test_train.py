@@ -119,7 +119,7 @@ def bad_commands(photographs, tmp_path):
     run = ("--output", tmp_path / "run")
     return {
         "no photographs": (("train", *run), "no photographs to train on"),
-        "missing folder": (("train", tmp_path / "none", *run), "expected a folder of photographs"),
+        "missing folder": (("train", tmp_path / "none", *run), "expected a folder of images"),
         "empty folder": (("train", tmp_path / "empty", *run), "no images in it"),
         "small images": (("train", photographs, *run, *SMALL, "--set=data.patch=20"), "smaller than a patch"),
         "unknown key": (("train", photographs, *run, "--recipe", tmp_path / "recipe.toml"), "run.stepz"),
