@@ -100,7 +100,7 @@ inline constexpr int kFilterPoints = kFilterOutputs + kConvRows - 1;
 inline constexpr int kFilterTiles = 24;
 inline constexpr double kFilterNear = 2.0 / 3, kFilterFar = 1.5;
 
-// A 3x3 convolution of features in one of two forms.
+// A 3x3 convolution in one of two forms.
 struct Convolution {
   Matrix direct;                 // three segments, three taps
   bool filtered = false;         // or by minimal filtering, in float32:
