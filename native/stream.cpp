@@ -12,7 +12,7 @@ namespace dvmsr {
 
 namespace {
 
-// Tokens of a convolution that goes to the workspace, to be changed further while they are near.
+// Tokens of a convolution whose output is changed further while it is near.
 constexpr std::ptrdiff_t kConvChunk = 96;
 // Tokens that a stage should have before it, so that switching stages costs little.
 constexpr std::ptrdiff_t kTaskTokens = 256;
@@ -64,7 +64,7 @@ void Stream::build() {
   zero_row_ = reinterpret_cast<const std::byte*>(allocate((width_ + 2) * stride));
   // The last convolution's output, and its numbers as the caller wants them.
   const std::ptrdiff_t pixel_stride = round_up(3 * config.scale * config.scale, kChannelMultiple);
-  workspace_floats_ = std::max(kConvChunk * stride + network_.deep.workspace(stride, stride),
+  workspace_floats_ = std::max(network_.deep.workspace(stride, stride),
                                2 * kConvChunk * pixel_stride + network_.reconstruct.workspace(stride, pixel_stride));
 
   // A reader with a halo of 1 holds three rows; where a second reader waits for the rows that a
@@ -119,13 +119,13 @@ void Stream::build() {
     };
     if (last_block)
       work = [this, &block, &out, in = features, block_input](std::ptrdiff_t row, const Worker& worker) {
-        float* workspace = worker.workspace.get();
+        float* unnormed = worker.unnormed.get();
         for (std::ptrdiff_t x = 0; x < width_; x += kConvChunk) {
           const std::ptrdiff_t count = std::min(kConvChunk, width_ - x);
-          convolve(block.conv, *in, row, x, count, block_input->row(row) + x * network_.stride, workspace,
-                   network_.stride, workspace + kConvChunk * network_.stride);
+          convolve(block.conv, *in, row, x, count, block_input->row(row) + x * network_.stride, unnormed,
+                   network_.stride, worker.workspace.get());
           lap(worker.laps, Operation::kConv);
-          network_.kernels.layer_norm(network_.deep_norm, workspace, out.token(row, x), network_.stride,
+          network_.kernels.layer_norm(network_.deep_norm, unnormed, out.token(row, x), network_.stride,
                                       static_cast<int>(count));
           lap(worker.laps, Operation::kLayerNorm);
         }
@@ -231,7 +231,8 @@ void Stream::run(const void* input, std::ptrdiff_t rows, bool last, void* output
   if (profiled_) laps_.resize(static_cast<std::size_t>(threads));
   std::vector<Worker> workers;
   for (std::size_t i = 0; i < static_cast<std::size_t>(threads); ++i)
-    workers.push_back({aligned_zeros(workspace_floats_), profiled_ ? &laps_[i] : nullptr});
+    workers.push_back({aligned_zeros(workspace_floats_), aligned_zeros(kConvChunk * network_.stride),
+                       profiled_ ? &laps_[i] : nullptr});
   const auto begin = std::chrono::steady_clock::now();
   run_in_threads(threads, [&](int i) { work(workers[static_cast<std::size_t>(i)]); });
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -68,6 +68,9 @@ class Stream {
   // What belongs to a thread.
   struct Worker {
     Memory workspace;
+    // (kConvChunk, stride): what the last block's convolution leaves for the LayerNorm behind it. Nothing else
+    // writes here, so the columns beyond a narrow network's panels stay 0.
+    Memory unnormed;
     Laps* laps;
   };
   // One row of a stage.

@@ -86,6 +86,24 @@ def test_same_bits_for_any_network(make_weights, data):
     assert np.array_equal(got, whole(engine, image))
 
 
+# With every number of vectors that the panels of a matrix can leave idle, and odd numbers of channels.
+@pytest.mark.arithmetic
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("channels", [*range(4, 161, 8), *range(1, 261, 32)])
+def test_same_pixels_for_any_width_of_network(make_weights, channels, precision):
+    """What other stages leave in a worker's memory, such as bytes of white pixels, reaches no number."""
+    config = NetworkConfig(scale=3, channels=channels, blocks=1, vimms_per_block=1, state_size=2)
+    weights = make_weights(config)
+    weights.parameters["reconstruct.bias"][:] = 0.9
+    engine = Engine(weights, precision)
+    image = np.full((9, 110, 3), 255, np.uint8)
+    # Streams of float32 leave no bytes.
+    numbers = whole(engine, image.astype(np.float32) / 255)
+    want = np.floor(np.clip(numbers, 0, 1) * 255 + 0.5)
+    assert np.array_equal(whole(engine, image), want)
+    assert np.array_equal(in_blocks(engine, image, [5, 1, 3], threads=3), want)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_rows_come_out_as_soon_as_the_halo_allows(engine, threads):
     image = noise(20, 6)
