@@ -102,11 +102,12 @@ def interrupt(step: int, number: signal.Signals) -> Callable[[int], None]:
     return lambda done: signal.raise_signal(number) if done == step else None
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
-    make_display, small_config, benchmark_set, tmp_path
+    make_display, small_config, benchmark_set, tmp_path, optimizer
 ):
     monitor = replace(small_config.monitor, validation=(str(benchmark_set),))
-    config = replace(small_config, monitor=monitor)
+    config = replace(small_config, monitor=monitor, optimizer=replace(small_config.optimizer, name=optimizer))
     train(config, tmp_path / "whole", display=make_display())
     display = make_display(interrupt(7, signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):

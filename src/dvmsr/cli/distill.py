@@ -32,6 +32,14 @@ def distill(
         list[Path] | None,
         typer.Option("--teacher", help="File of a teacher's weights; several are averaged. Can be repeated."),
     ] = None,
+    teacher_outputs: Annotated[
+        Path | None,
+        typer.Option(
+            "--teacher-outputs",
+            metavar="FOLDER",
+            help="Folder of any network's outputs, upright, by the photographs' names: one more teacher.",
+        ),
+    ] = None,
     self_ensemble: Annotated[
         bool | None,
         typer.Option(
@@ -65,7 +73,11 @@ def distill(
         export=export,
     )
     teachers = [str(path.absolute()) for path in teacher] if teacher else None
-    request.add("teacher", weights=teachers, self_ensemble=self_ensemble)
-    if not request.table["teacher"].get("weights"):
-        raise ArgumentError("distillation needs a teacher: name its weights with --teacher, or in the recipe")
+    outputs = None if teacher_outputs is None else str(teacher_outputs.absolute())
+    request.add("teacher", weights=teachers, outputs_folder=outputs, self_ensemble=self_ensemble)
+    if not any(request.table["teacher"].get(key) for key in ("weights", "outputs_folder")):
+        raise ArgumentError(
+            "distillation needs a teacher: name its weights with --teacher, or a folder of its outputs with"
+            " --teacher-outputs, or either in the recipe"
+        )
     request.carry_out()

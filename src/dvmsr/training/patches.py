@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     """The ground truth, (batch, 3, scale * patch, scale * patch)."""
 
     teacher: Tensor | None
-    """The teacher's output, as ``high``; None: it is to be made, or there is no teacher."""
+    """The teacher's stored output, as ``high``; None: all of it is to be made, or there is no teacher."""
 
     teacher_only: Tensor | None
     """More input, of which there is no ground truth, as ``low``."""
@@ -59,6 +59,7 @@ class PatchBatches(Dataset[Batch]):
         self._seed = config.run.seed
         self._patch = config.data.patch
         self._scale = config.network.scale
+        self._networks = len(config.teacher.weights)
         self._pairs = _part(0, config.run.batch, rank, world)
         self._teacher_only = _part(config.run.batch, config.teacher.teacher_only, rank, world)
         pixels = np.array([photograph.low.size for photograph in photographs], dtype=np.float64)
@@ -86,12 +87,25 @@ class PatchBatches(Dataset[Batch]):
             columns = slice(scale * left, scale * (left + self._patch))
             return apply_symmetry(image[rows, columns], symmetry)
 
-        teacher = photograph.teacher
+        outputs = [
+            None if pixels is None else cut(open_pixels(pixels), self._scale)
+            for pixels in (photograph.teacher, photograph.teacher_image)
+        ]
         return (
             cut(photograph.low, 1),
             cut(open_pixels(photograph.high), self._scale),
-            None if teacher is None else cut(open_pixels(teacher), self._scale),
+            self._teacher(*outputs),
         )
+
+    def _teacher(self, made: NDArray[Any] | None, image: NDArray[Any] | None) -> NDArray[np.float16] | None:
+        """The mean of what the networks made, itself a mean, and what the folder holds."""
+        if image is None:
+            return made
+        given = np.divide(image, np.iinfo(image.dtype).max, dtype=np.float32)
+        if made is not None:
+            given = (self._networks * made.astype(np.float32) + given) / (self._networks + 1)
+        rounded: NDArray[np.float16] = given.astype(np.float16)
+        return rounded
 
     def _upright_input(self, step: int, index: int) -> NDArray[Any]:
         random = np.random.default_rng((self._seed, step, index))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dvmsr.errors import DatasetError
 from dvmsr.images.folders import enumerate_some, images_by_name, list_images
-from dvmsr.training.settings import DataSettings
+from dvmsr.training.settings import DataSettings, TeacherSettings
 
 _BYTES_AT_ONCE = 1 << 20
 
@@ -23,6 +23,9 @@ class PhotographFile:
 
     low: Path | None
     """The network's input; None: it is made from ``high``."""
+
+    teacher: Path | None = None
+    """A teacher's output."""
 
 
 def find_photographs(data: DataSettings) -> list[PhotographFile]:
@@ -51,19 +54,48 @@ def find_photographs(data: DataSettings) -> list[PhotographFile]:
     return found
 
 
+def add_teacher_outputs(files: Sequence[PhotographFile], teacher: TeacherSettings) -> list[PhotographFile]:
+    """Return the photographs with what the teacher's folder holds for them, if there is one.
+
+    Raises:
+        DatasetError: The folder is missing or has no image for a photograph, or two of one name.
+    """
+    if not teacher.outputs_folder:
+        return list(files)
+    outputs = images_by_name(Path(teacher.outputs_folder))
+    if missing := [file.high.name for file in files if file.high.stem not in outputs]:
+        raise DatasetError(
+            f"{teacher.outputs_folder}: no output for {enumerate_some(missing)}; expected an image by the"
+            " name of each photograph: add it, or take the photograph away"
+        )
+    return [replace(file, teacher=outputs[file.high.stem]) for file in files]
+
+
 def fingerprint_files(files: Sequence[PhotographFile]) -> str:
-    """Return a text that tells this set of files from others.
+    """Return a text that tells this set of photographs from others.
 
     It is made of names and whole contents: when a file was written, and where it lies, does not matter.
 
     Raises:
         DatasetError: A file cannot be read.
     """
+    return _fingerprint(path for file in files for path in (file.high, file.low) if path is not None)
+
+
+def fingerprint_teacher_outputs(files: Sequence[PhotographFile]) -> list[str]:
+    """Return a text that tells the outputs in the teacher's folder from others; of no folder, none.
+
+    Raises:
+        DatasetError: A file cannot be read.
+    """
+    outputs = [file.teacher for file in files if file.teacher is not None]
+    return [_fingerprint(outputs)] if outputs else []
+
+
+def _fingerprint(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in files:
-        for path in (file.high, file.low):
-            if path is not None:
-                digest.update(_fingerprint_file(path))
+    for path in paths:
+        digest.update(_fingerprint_file(path))
     return digest.hexdigest()[:32]
 
 

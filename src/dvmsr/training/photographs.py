@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,10 @@ class Photograph:
     """The ground truth, uint8; ``scale`` times as large as ``low``."""
 
     teacher: Pixels | None = None
-    """The teacher's output in [0, 1] and not clipped, float16, as large as ``high``."""
+    """The output of the teacher's networks in [0, 1] and not clipped, float16, as large as ``high``."""
+
+    teacher_image: Pixels | None = None
+    """What the teacher's folder holds, uint8 or uint16, as large as ``high``."""
 
 
 class PhotographLoader:
@@ -81,8 +84,8 @@ class PhotographLoader:
         """Decode files; damaged ones are named and left out.
 
         Raises:
-            DatasetError: A photograph is smaller than a patch, sizes of HR and LR do not fit, or all files
-                are damaged.
+            DatasetError: A photograph is smaller than a patch, sizes of HR and LR or of the teacher's output
+                do not fit, or all files are damaged.
             ArgumentError: The cache folder cannot be written.
         """
         photographs: list[Photograph] = []
@@ -123,11 +126,12 @@ class PhotographLoader:
         try:
             high = _read_8_bit(file.high)
             low = None if file.low is None else _read_8_bit(file.low)
+            teacher = None if file.teacher is None else read_image(file.teacher)
         except ImageReadError as error:
             return error
         if low is not None:
-            return [self._pair(file, low, high)]
-        sizes = [Photograph(str(file.high), *self._shrink(high))]
+            return [_with_teacher(self._pair(file, low, high), file, teacher)]
+        sizes = [_with_teacher(Photograph(str(file.high), *self._shrink(high)), file, teacher)]
         for factor in self._data.scale_augmentation:
             smaller = self._shrink(imresize(high, factor))
             sizes.append(Photograph(f"{file.high} at {factor}", *smaller))
@@ -152,19 +156,25 @@ class PhotographLoader:
         return Photograph(str(file.high), low, np.ascontiguousarray(high[:height, :width]))
 
     def _place(self, photograph: Photograph) -> Photograph:
-        high = photograph.high
-        assert isinstance(high, np.ndarray)
-        size = high.nbytes + photograph.low.nbytes
-        if size <= self._memory:
-            self._memory -= size
-            return photograph
-        height, width, _ = high.shape
+        high = self._place_pixels(photograph.high, photograph.low.nbytes)
+        teacher = photograph.teacher_image
+        return replace(
+            photograph, high=high, teacher_image=None if teacher is None else self._place_pixels(teacher)
+        )
+
+    def _place_pixels(self, pixels: Pixels, more: int = 0) -> Pixels:
+        """Leave an array in memory if there is room for it and ``more`` bytes, else write it to the cache."""
+        assert isinstance(pixels, np.ndarray)
+        if pixels.nbytes + more <= self._memory:
+            self._memory -= pixels.nbytes + more
+            return pixels
+        height, width, _ = pixels.shape
         # By the pixels themselves, so that no file can stand for another, however alike they begin.
-        digest = hashlib.sha256(high.data).hexdigest()
+        digest = hashlib.sha256(pixels.data).hexdigest()
         target = self._cache / f"pixels-{digest[:24]}-{width}x{height}.npy"
         if not target.exists():
-            save_array(target, high)
-        return Photograph(photograph.name, photograph.low, target)
+            save_array(target, pixels)
+        return target
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
@@ -179,6 +189,18 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
             np.save(file, array)
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _with_teacher(photograph: Photograph, file: PhotographFile, output: NDArray[Any] | None) -> Photograph:
+    if output is None:
+        return photograph
+    height, width, _ = open_pixels(photograph.high).shape
+    if output.shape[:2] != (height, width):
+        raise DatasetError(
+            f"{file.teacher} is {output.shape[1]}x{output.shape[0]} pixels, but the output for"
+            f" {photograph.name} must be {width}x{height}: its sides, cut to multiples of the scale"
+        )
+    return replace(photograph, teacher_image=output)
 
 
 def _read_8_bit(path: Path) -> NDArray[np.uint8]:

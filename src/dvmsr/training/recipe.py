@@ -26,7 +26,7 @@ Table = dict[str, dict[str, Any]]
 # the others change nothing.
 _FREE_SECTIONS = ("monitor", "machine")
 # Of these files the contents' fingerprints are compared instead.
-_FREE_KEYS = ("data.hr", "data.lr", "teacher.weights", "run.initial_weights")
+_FREE_KEYS = ("data.hr", "data.lr", "teacher.weights", "teacher.outputs_folder", "run.initial_weights")
 _PATH_KEYS = (*_FREE_KEYS, "monitor.validation", "machine.cache")
 
 

@@ -35,7 +35,13 @@ from dvmsr.training.csv_log import CsvLog
 from dvmsr.training.display import Display
 from dvmsr.training.moving_average import MovingAverage
 from dvmsr.training.patches import PatchData, check_split
-from dvmsr.training.photograph_files import PhotographFile, find_photographs, fingerprint_files
+from dvmsr.training.photograph_files import (
+    PhotographFile,
+    add_teacher_outputs,
+    find_photographs,
+    fingerprint_files,
+    fingerprint_teacher_outputs,
+)
 from dvmsr.training.photographs import Photograph, PhotographLoader
 from dvmsr.training.processes import choose_device, devices_and_nodes, process_count, process_rank
 from dvmsr.training.run_folder import RunFolder, versions
@@ -111,12 +117,12 @@ def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display:
     sets = open_sets(map(Path, config.monitor.validation))
     teachers = load_teachers(config.teacher, config.network.scale)
     initial = _initial_weights(config)
-    files = find_photographs(config.data)
+    files = add_teacher_outputs(find_photographs(config.data), config.teacher)
     record = {
         "versions": versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "data": {"files": len(files), "fingerprint": fingerprint_files(files)},
-        "teachers": [fingerprint_weights(teacher) for teacher in teachers],
+        "teachers": [*map(fingerprint_weights, teachers), *fingerprint_teacher_outputs(files)],
         "initial_weights": None if initial is None else fingerprint_weights(initial),
     }
     checkpoint, first = None, 0

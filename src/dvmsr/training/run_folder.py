@@ -177,7 +177,11 @@ def _without_folders(config: TrainingConfig) -> TrainingConfig:
     return replace(
         config,
         data=replace(config.data, hr=names(config.data.hr), lr=names(config.data.lr)),
-        teacher=replace(config.teacher, weights=names(config.teacher.weights)),
+        teacher=replace(
+            config.teacher,
+            weights=names(config.teacher.weights),
+            outputs_folder=Path(config.teacher.outputs_folder).name,
+        ),
         run=replace(config.run, initial_weights=Path(config.run.initial_weights).name),
         monitor=MonitorSettings(),
         machine=MachineSettings(),

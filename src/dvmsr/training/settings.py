@@ -48,10 +48,13 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """Whom the student learns from; without weights there is no teacher."""
+    """Whom the student learns from; without weights and a folder there is no teacher."""
 
     weights: tuple[str, ...] = ()
     """Files of weights; their outputs are averaged."""
+
+    outputs_folder: str = ""
+    """Folder of any network's outputs by the photographs' names; with ``weights``, one more in the mean."""
 
     self_ensemble: bool = False
     """Whether each teacher's output is the mean over the 8 flips and rotations of its input."""
@@ -69,6 +72,11 @@ class TeacherSettings:
             bool(self.weights) or not self.teacher_only,
             "teacher_only needs a teacher: name its weights, or leave it out",
         )
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a teacher at all."""
+        return bool(self.weights or self.outputs_folder)
 
 
 @dataclass(frozen=True)
@@ -96,10 +104,19 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """Adam, its learning rate over time, and the moving average of the weights."""
+    """The optimizer, its learning rate over time, and the moving average of the weights."""
+
+    name: Literal["adam", "muon"] = "adam"
+    """Adam; or Muon for the hidden layers' matrices and 3x3 convolutions, with Adam for all else."""
 
     learning_rate: float = 1e-3
-    """Highest rate, which the warm-up leads to."""
+    """Adam's highest rate, which the warm-up leads to."""
+
+    muon_rate: float = 0.01
+    """Muon's highest rate; it follows the same schedule."""
+
+    muon_momentum: float = 0.95
+    """Decay of Muon's (Nesterov's) momentum."""
 
     betas: tuple[float, ...] = (0.9, 0.99)
     """Adam's two decay rates (paper section 4.1)."""
@@ -130,7 +147,11 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        _require(self.learning_rate > 0, f"learning_rate must be above 0, got {self.learning_rate}")
+        for name, rate in (("learning_rate", self.learning_rate), ("muon_rate", self.muon_rate)):
+            _require(rate > 0, f"{name} must be above 0, got {rate}")
+        _require(
+            0 <= self.muon_momentum < 1, f"muon_momentum must be from 0 and below 1, got {self.muon_momentum}"
+        )
         _require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
             f"betas must be two numbers from 0 and below 1, got {list(self.betas)}",
@@ -249,8 +270,12 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _require(
-            not self.teacher.weights or self.loss.lambda_kd > 0,
+            not self.teacher.exists or self.loss.lambda_kd > 0,
             "loss.lambda_kd is 0, so the teacher is for nothing: raise it, or leave out the teacher",
         )
-        learns = self.loss.lambda_hr > 0 or bool(self.teacher.weights)
+        learns = self.loss.lambda_hr > 0 or self.teacher.exists
         _require(learns, "loss.lambda_hr is 0 and there is no teacher: nothing to learn from")
+        _require(
+            not (self.teacher.outputs_folder and self.data.scale_augmentation),
+            "teacher.outputs_folder has no outputs for the sizes of data.scale_augmentation: leave one out",
+        )

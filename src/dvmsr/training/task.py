@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from dvmsr.model import DVMSR
+from dvmsr.training.optimizers import make_optimizer
 from dvmsr.training.patches import Batch
 from dvmsr.training.schedule import rate_factor
 from dvmsr.training.settings import LossSettings, TrainingConfig
@@ -68,18 +69,19 @@ class DistillationTask(LightningModule):
         given = None if batch.teacher is None else batch.teacher.float()
         if teacher is None:
             return given
-        if given is None:
-            made: Tensor = teacher(low)
-            return made
-        return torch.cat([given, teacher(low[len(given) :])])
+        settings = self._config.teacher
+        if given is not None and settings.outputs == "cached":
+            return torch.cat([given, teacher(low[len(given) :])])
+        made: Tensor = teacher(low)
+        if given is not None:
+            # Of the folder, one more in the mean.
+            made[: len(given)].lerp_(given, 1 / (len(settings.weights) + 1))
+        return made
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return Adam and its learning rate by step."""
+        """Return the optimizer and its learning rates by step."""
         settings = self._config.optimizer
-        beta1, beta2 = settings.betas
-        optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=settings.learning_rate, betas=(beta1, beta2), fused=True
-        )
+        optimizer = make_optimizer(self.network, settings)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, partial(rate_factor, settings, self._config.run.steps)
         )
