@@ -75,6 +75,19 @@ EXPERIMENTS = {
             Variant("with", ("teacher.outputs=online", "teacher.teacher_only=8"), 1),
         ),
     ),
+    "optimizer": Experiment(
+        "Adam, or Muon for the hidden layers' weights, and at which rates?",
+        (
+            Variant("Adam 1e-3", ("optimizer.name=adam",)),
+            *(
+                Variant(
+                    f"Muon {muon}, Adam {adam} for the rest",
+                    ("optimizer.name=muon", f"optimizer.muon_rate={muon}", f"optimizer.learning_rate={adam}"),
+                )
+                for muon, adam in (("5e-3", "1e-3"), ("1e-2", "1e-3"), ("2e-2", "1e-3"), ("1e-2", "5e-4"))
+            ),
+        ),
+    ),
     "residual": Experiment(
         "Does a residual around each ViMM help? The released weights were trained without.",
         (
@@ -134,6 +147,7 @@ def carry_out(name: str, common: Table, options: argparse.Namespace) -> dict[str
             [
                 f"python benchmarks/experiments.py {name} --hr PHOTOGRAPHS --validate SET ...",
                 *(f"--teacher {path.name}" for path in options.teacher),
+                *([f"--teacher-outputs {options.teacher_outputs.name}"] if options.teacher_outputs else []),
                 f"--recipe {options.recipe.name}",
                 f"--steps {options.steps}",
                 f"--seeds {' '.join(map(str, options.seeds))}",
@@ -190,6 +204,12 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--teacher", type=Path, action="append", default=[], help="file of a teacher's weights"
     )
     parser.add_argument(
+        "--teacher-outputs",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of outputs that all runs learn from",
+    )
+    parser.add_argument(
         "--recipe", type=Path, default=ROOT / "recipes" / "cpu.toml", help="what all runs share"
     )
     parser.add_argument("--steps", type=int, default=2000, help="steps of each run (default: %(default)s)")
@@ -212,10 +232,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if not options.validate:
         raise SystemExit("name at least one benchmark set with --validate")
+    outputs = options.teacher_outputs
     common = merge(
         read_recipe(options.recipe),
         {
             "data": {"hr": [str(folder.absolute()) for folder in options.hr]},
+            "teacher": {"outputs_folder": str(outputs.absolute()) if outputs else ""},
             "run": {"steps": options.steps},
             "machine": {"cache": str((options.runs / "cache").absolute())},
             # One validation, at the end; the table's scores are those of the exported weights.

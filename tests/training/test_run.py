@@ -188,13 +188,19 @@ def test_distillation_with_workers_and_mixed_precision(
     assert cached.count("teacher") == (3 if outputs == "cached" else 0)
 
 
-def test_fine_tuning_begins_with_the_given_weights(make_display, small_config, teacher_weights, tmp_path):
+def test_fine_tuning_begins_with_the_given_weights(
+    make_display, small_config, teacher_weights, benchmark_set, tmp_path
+):
     start = teacher_weights()
     run = replace(small_config.run, steps=1, initial_weights=str(start))
     optimizer = replace(small_config.optimizer, learning_rate=1e-9)
-    tuned = train(
-        replace(small_config, run=run, optimizer=optimizer), tmp_path / "run", display=make_display()
-    )
+    monitor = replace(small_config.monitor, validation=(str(benchmark_set),))
+    config, display = replace(small_config, run=run, optimizer=optimizer, monitor=monitor), make_display()
+    tuned = train(config, tmp_path / "run", display=display)
+    # Of the start there are scores and a picture, too.
+    begin, end = (line for line in display.lines if line.startswith("step "))
+    assert begin.replace("step 0", "step 1") == end
+    assert (tmp_path / "run" / "samples" / "Tiny-00000000.png").exists()
     before, after = (load_weights(path).parameters for path in (start, tuned))
     assert all(np.allclose(before[name], after[name], atol=1e-6) for name in before)
 

@@ -91,12 +91,19 @@ class ValidateAverage(Callback):
         validation: What to score on.
         average: Has the weights.
         every: Steps between two validations; the last step is always one.
+        start: Whether to score what the run begins with, for comparison.
     """
 
-    def __init__(self, validation: Validation, average: MovingAverage, every: int) -> None:
+    def __init__(self, validation: Validation, average: MovingAverage, every: int, *, start: bool) -> None:
         self._validation = validation
         self._average = average
         self._every = every
+        self._start = start
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Score what is known before the first step."""
+        if self._start and trainer.is_global_zero and trainer.global_step == 0:
+            self._validation.run(self._average.network, 0, ())
 
     def on_train_batch_end(
         self,

@@ -155,7 +155,9 @@ def _train_on(
         stop,
         average,
         LossLog(config.monitor.log_every, display),
-        ValidateAverage(inputs.validation, average, config.monitor.validate_every),
+        ValidateAverage(
+            inputs.validation, average, config.monitor.validate_every, start=inputs.initial is not None
+        ),
         KeepCheckpoints(run.checkpoints, config.monitor, stop),
     ]
     with _quiet_lightning():
