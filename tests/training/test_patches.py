@@ -9,6 +9,7 @@ import torch
 from dvmsr import ArgumentError
 from dvmsr.images import imresize
 from dvmsr.training import RunSettings, TeacherSettings, TrainingConfig
+from dvmsr.training.degrading import DegradationSettings, draw_degradation
 from dvmsr.training.patches import Batch, PatchBatches, StepLoader, check_split
 from dvmsr.training.photographs import Photograph
 from dvmsr.training.symmetries import (
@@ -113,3 +114,77 @@ def test_symmetries_of_arrays_and_tensors_agree(symmetry):
     assert torch.equal(undo_symmetry_of_tensor(tensor_turned, symmetry), tensor)
     if symmetry:
         assert turned.shape != image.shape or not np.array_equal(turned, image)
+
+
+def degrading(config, **settings):
+    return replace(
+        config,
+        teacher=TeacherSettings(),
+        degradation=DegradationSettings(**{"probability": 1.0, **settings}),
+    )
+
+
+NOTHING = {"blur": 0.0, "noise": 0.0, "jpeg": 0.0, "webp": 0.0}
+
+
+def test_degraded_patches_are_functions_of_seed_and_step(decoded, config):
+    """And of the photograph's surroundings, not of what else is in the batch; the ground truth stays."""
+    config = degrading(config)
+    batch = PatchBatches(decoded, config, 0, 1)[3]
+    assert torch.equal(batch.low, PatchBatches(decoded, config, 0, 1)[3].low)
+    parts = [PatchBatches(decoded, config, rank, 2)[3].low for rank in range(2)]
+    assert torch.equal(batch.low, torch.cat(parts))
+    clean = PatchBatches(decoded, degrading(config, probability=0.0), 0, 1)[3]
+    assert torch.equal(batch.high, clean.high)
+    assert all(not torch.equal(one, other) for one, other in zip(batch.low, clean.low, strict=True))
+
+
+def test_a_degradation_of_nothing_leaves_the_patch_as_it_is(decoded, config):
+    """Up to the order of the two passes' roundings: the same margin serves, and the same turn."""
+    nothing = degrading(config, reductions=("bicubic",), **NOTHING)
+    for step in range(6):
+        batch = PatchBatches(decoded, nothing, 0, 1)[step]
+        clean = PatchBatches(decoded, degrading(config, probability=0.0), 0, 1)[step]
+        assert torch.equal(batch.low, clean.low)
+
+
+def test_each_degradation_comes_as_often_as_its_share():
+    random = np.random.default_rng(0)
+    settings = DegradationSettings(probability=0.8, jpeg=0.5, jpeg_twice=0.3, webp=0.1, blur=0.25, noise=0.6)
+    drawn = [draw_degradation(settings, random) for _ in range(4000)]
+    degraded = [one for one in drawn if one is not None]
+    assert len(degraded) / len(drawn) == pytest.approx(0.8, abs=0.03)
+    jpegs = [[c for c in one.compressions if c.codec == "jpeg"] for one in degraded]
+    found = {
+        0.25: [one.blur is not None for one in degraded],
+        0.6: [one.noise is not None for one in degraded],
+        0.5: [bool(some) for some in jpegs],
+        0.3: [len(some) == 2 for some in jpegs if some],
+        0.1: [any(c.codec == "webp" for c in one.compressions) for one in degraded],
+        1 / 3: [one.reduction == "area" for one in degraded],
+    }
+    for share, happened in found.items():
+        assert np.mean(happened) == pytest.approx(share, abs=0.035), share
+    qualities = [c.quality for some in jpegs for c in some]
+    assert min(qualities) == 30
+    assert max(qualities) == 95
+    offsets = {c.offset for some in jpegs for c in some}
+    assert offsets == {(row, column) for row in range(16) for column in range(16)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"blur": 1.5}, "blur must be from 0 to 1, got 1.5"),
+        ({"jpeg_quality": (90, 30)}, "jpeg_quality must be two numbers from 1 to 100"),
+        ({"noise_sigma": (1.0,)}, "noise_sigma must be two numbers"),
+        ({"reductions": ()}, "reductions must name some of bicubic, bilinear, area"),
+        (
+            {"reductions": ("lanczos",)},
+            "reductions must be a list, each of it one of bicubic, bilinear, area",
+        ),
+    ],
+)
+def test_settings_of_degradations_out_of_range(settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        DegradationSettings(**settings)

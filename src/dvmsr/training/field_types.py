@@ -10,6 +10,12 @@ from dvmsr.errors import ArgumentError
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
+def require(fine: bool, message: str) -> None:
+    """Raise ``ArgumentError`` with the message unless a value is fine."""
+    if not fine:
+        raise ArgumentError(message)
+
+
 def check_types(settings: Any) -> None:
     """Check every field of a dataclass of ints, floats, bools, texts, choices and tuples of these.
 
@@ -46,5 +52,5 @@ def _describe(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
     if get_origin(hint) is tuple:
-        return f"a list, each of it {_NAMES[get_args(hint)[0]]}"
+        return f"a list, each of it {_describe(get_args(hint)[0])}"
     return _NAMES[hint]

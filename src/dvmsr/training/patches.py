@@ -14,10 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from dvmsr.degradations import Degradation
 from dvmsr.errors import ArgumentError
+from dvmsr.training.degrading import draw_degradation
 from dvmsr.training.photographs import Photograph, open_pixels
 from dvmsr.training.settings import TrainingConfig
 from dvmsr.training.symmetries import SYMMETRIES, apply_symmetry
+
+# LR pixels around a patch that are degraded with it: what blur, reduction and blocks reach.
+_MARGIN = 8
+# Of a patch's random numbers, the place among those for other purposes.
+_DEGRADATION = 1
 
 
 class Batch(NamedTuple):
@@ -59,6 +66,7 @@ class PatchBatches(Dataset[Batch]):
         self._seed = config.run.seed
         self._patch = config.data.patch
         self._scale = config.network.scale
+        self._degradation = config.degradation
         self._networks = len(config.teacher.weights)
         self._pairs = _part(0, config.run.batch, rank, world)
         self._teacher_only = _part(config.run.batch, config.teacher.teacher_only, rank, world)
@@ -87,15 +95,36 @@ class PatchBatches(Dataset[Batch]):
             columns = slice(scale * left, scale * (left + self._patch))
             return apply_symmetry(image[rows, columns], symmetry)
 
+        random = np.random.default_rng((self._seed, step, index, _DEGRADATION))
+        degradation = draw_degradation(self._degradation, random)
         outputs = [
             None if pixels is None else cut(open_pixels(pixels), self._scale)
             for pixels in (photograph.teacher, photograph.teacher_image)
         ]
         return (
-            cut(photograph.low, 1),
+            cut(photograph.low, 1)
+            if degradation is None
+            else apply_symmetry(self._degraded(photograph, top, left, degradation, random), symmetry),
             cut(open_pixels(photograph.high), self._scale),
             self._teacher(*outputs),
         )
+
+    def _degraded(
+        self,
+        photograph: Photograph,
+        top: int,
+        left: int,
+        degradation: Degradation,
+        random: np.random.Generator,
+    ) -> NDArray[np.uint8]:
+        """The LR patch at a place, with a margin on its way, so that its border is not the image's."""
+        height, width, _ = photograph.low.shape
+        first_row, first_column = max(0, top - _MARGIN), max(0, left - _MARGIN)
+        rows = slice(self._scale * first_row, self._scale * min(height, top + self._patch + _MARGIN))
+        columns = slice(self._scale * first_column, self._scale * min(width, left + self._patch + _MARGIN))
+        low = degradation.apply(open_pixels(photograph.high)[rows, columns], self._scale, random)
+        top, left = top - first_row, left - first_column
+        return low[top : top + self._patch, left : left + self._patch]
 
     def _teacher(self, made: NDArray[Any] | None, image: NDArray[Any] | None) -> NDArray[np.float16] | None:
         """The mean of what the networks made, itself a mean, and what the folder holds."""

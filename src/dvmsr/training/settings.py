@@ -6,13 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dvmsr.config import NetworkConfig
-from dvmsr.errors import ArgumentError
-from dvmsr.training.field_types import check_types
-
-
-def _require(fine: bool, message: str) -> None:
-    if not fine:
-        raise ArgumentError(message)
+from dvmsr.training.degrading import DegradationSettings
+from dvmsr.training.field_types import check_types, require
 
 
 @dataclass(frozen=True)
@@ -33,14 +28,14 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        _require(self.patch >= 1, f"patch must be from 1, got {self.patch}")
-        _require(
+        require(self.patch >= 1, f"patch must be from 1, got {self.patch}")
+        require(
             len(self.lr) in (0, len(self.hr)),
             f"lr must name as many folders as hr ({len(self.hr)}) or none, got {len(self.lr)}",
         )
         for factor in self.scale_augmentation:
-            _require(0 < factor < 1, f"scale_augmentation must be above 0 and below 1, got {factor}")
-        _require(
+            require(0 < factor < 1, f"scale_augmentation must be above 0 and below 1, got {factor}")
+        require(
             not (self.lr and self.scale_augmentation),
             "scale_augmentation makes its own LR images: leave lr empty, or leave it out",
         )
@@ -67,8 +62,8 @@ class TeacherSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        _require(self.teacher_only >= 0, f"teacher_only must be from 0, got {self.teacher_only}")
-        _require(
+        require(self.teacher_only >= 0, f"teacher_only must be from 0, got {self.teacher_only}")
+        require(
             bool(self.weights) or not self.teacher_only,
             "teacher_only needs a teacher: name its weights, or leave it out",
         )
@@ -97,9 +92,9 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        _require(self.smooth_l1_beta > 0, f"smooth_l1_beta must be above 0, got {self.smooth_l1_beta}")
+        require(self.smooth_l1_beta > 0, f"smooth_l1_beta must be above 0, got {self.smooth_l1_beta}")
         for name, value in (("lambda_hr", self.lambda_hr), ("lambda_kd", self.lambda_kd)):
-            _require(value >= 0, f"{name} must be from 0, got {value}")
+            require(value >= 0, f"{name} must be from 0, got {value}")
 
 
 @dataclass(frozen=True)
@@ -148,20 +143,20 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         check_types(self)
         for name, rate in (("learning_rate", self.learning_rate), ("muon_rate", self.muon_rate)):
-            _require(rate > 0, f"{name} must be above 0, got {rate}")
-        _require(
+            require(rate > 0, f"{name} must be above 0, got {rate}")
+        require(
             0 <= self.muon_momentum < 1, f"muon_momentum must be from 0 and below 1, got {self.muon_momentum}"
         )
-        _require(
+        require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
             f"betas must be two numbers from 0 and below 1, got {list(self.betas)}",
         )
-        _require(self.gradient_norm >= 0, f"gradient_norm must be from 0, got {self.gradient_norm}")
-        _require(0 <= self.ema_decay < 1, f"ema_decay must be from 0 and below 1, got {self.ema_decay}")
-        _require(self.warmup >= 0, f"warmup must be from 0, got {self.warmup}")
-        _require(0 <= self.final_rate <= 1, f"final_rate must be from 0 to 1, got {self.final_rate}")
-        _require(0 < self.gamma <= 1, f"gamma must be above 0 and at most 1, got {self.gamma}")
-        _require(self.restart_every >= 1, f"restart_every must be from 1, got {self.restart_every}")
+        require(self.gradient_norm >= 0, f"gradient_norm must be from 0, got {self.gradient_norm}")
+        require(0 <= self.ema_decay < 1, f"ema_decay must be from 0 and below 1, got {self.ema_decay}")
+        require(self.warmup >= 0, f"warmup must be from 0, got {self.warmup}")
+        require(0 <= self.final_rate <= 1, f"final_rate must be from 0 to 1, got {self.final_rate}")
+        require(0 < self.gamma <= 1, f"gamma must be above 0 and at most 1, got {self.gamma}")
+        require(self.restart_every >= 1, f"restart_every must be from 1, got {self.restart_every}")
 
 
 @dataclass(frozen=True)
@@ -186,8 +181,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         check_types(self)
         for name, value in (("steps", self.steps), ("batch", self.batch)):
-            _require(value >= 1, f"{name} must be from 1, got {value}")
-        _require(self.seed >= 0, f"seed must be from 0, got {self.seed}")
+            require(value >= 1, f"{name} must be from 1, got {value}")
+        require(self.seed >= 0, f"seed must be from 0, got {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -212,8 +207,8 @@ class MonitorSettings:
     def __post_init__(self) -> None:
         check_types(self)
         for name in ("validate_every", "checkpoint_every", "log_every"):
-            _require(getattr(self, name) >= 1, f"{name} must be from 1, got {getattr(self, name)}")
-        _require(self.keep_checkpoints >= 2, f"keep_checkpoints must be from 2, got {self.keep_checkpoints}")
+            require(getattr(self, name) >= 1, f"{name} must be from 1, got {getattr(self, name)}")
+        require(self.keep_checkpoints >= 2, f"keep_checkpoints must be from 2, got {self.keep_checkpoints}")
 
 
 @dataclass(frozen=True)
@@ -244,9 +239,9 @@ class MachineSettings:
     def __post_init__(self) -> None:
         check_types(self)
         for name in ("devices", "nodes"):
-            _require(getattr(self, name) >= 1, f"{name} must be from 1, got {getattr(self, name)}")
+            require(getattr(self, name) >= 1, f"{name} must be from 1, got {getattr(self, name)}")
         for name in ("threads", "workers", "memory_mib"):
-            _require(getattr(self, name) >= 0, f"{name} must be from 0, got {getattr(self, name)}")
+            require(getattr(self, name) >= 0, f"{name} must be from 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -261,6 +256,7 @@ class TrainingConfig:
     """Shape of the network that is trained."""
 
     data: DataSettings = field(default_factory=DataSettings)
+    degradation: DegradationSettings = field(default_factory=DegradationSettings)
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
@@ -269,13 +265,17 @@ class TrainingConfig:
     machine: MachineSettings = field(default_factory=MachineSettings)
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             not self.teacher.exists or self.loss.lambda_kd > 0,
             "loss.lambda_kd is 0, so the teacher is for nothing: raise it, or leave out the teacher",
         )
         learns = self.loss.lambda_hr > 0 or self.teacher.exists
-        _require(learns, "loss.lambda_hr is 0 and there is no teacher: nothing to learn from")
-        _require(
+        require(learns, "loss.lambda_hr is 0 and there is no teacher: nothing to learn from")
+        require(
+            self.degradation.probability == 0 or not (self.data.lr or self.teacher.teacher_only),
+            "degradation makes LR images of its own: leave out data.lr and teacher.teacher_only",
+        )
+        require(
             not (self.teacher.outputs_folder and self.data.scale_augmentation),
             "teacher.outputs_folder has no outputs for the sizes of data.scale_augmentation: leave one out",
         )
