@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from safetensors.numpy import save
 from dvmsr.atomic import write_atomically
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import ArgumentError, WeightsError
+from dvmsr.weights.arrays import Weights, listed, too_few_tensors
 from dvmsr.weights.author_names import author_name, is_author_file, our_name
 from dvmsr.weights.pytorch_files import PYTORCH_STARTS, read_pytorch_file
 from dvmsr.weights.shapes import deduce_config, mismatches, parameter_shapes
@@ -24,20 +25,6 @@ from dvmsr.weights.shapes import deduce_config, mismatches, parameter_shapes
 # One entry of metadata, a JSON object: safetensors writes several in an order that changes from time to time.
 _METADATA_KEY = "dvmsr"
 _FLOATS = ("F16", "F32", "F64")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A network's parameters and shape."""
-
-    config: NetworkConfig
-    """The shape that the parameters fit."""
-
-    parameters: Mapping[str, NDArray[np.float32]]
-    """Every parameter by the name that it has in ``dvmsr.model.DVMSR``."""
-
-    source: str
-    """Where they came from, for people to read."""
 
 
 def shipped_weights() -> Path:
@@ -69,7 +56,7 @@ def load_weights(path: str | os.PathLike[str] | None = None) -> Weights:
     by_authors = is_author_file(tensors)
     names = {ours: author_name(ours) if by_authors else ours for ours in expected}
     if wrong := mismatches(shapes, {names[ours]: shape for ours, shape in expected.items()}):
-        raise WeightsError(f"{file}: not weights of DVMSR: {_listed(wrong)}")
+        raise WeightsError(f"{file}: not weights of DVMSR: {listed(wrong)}")
     if broken := [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]:
         raise WeightsError(f"{file}: damaged weights: {broken[0]} holds values that are not finite numbers")
     return Weights(config, {ours: tensors[name] for ours, name in names.items()}, str(file))
@@ -99,7 +86,7 @@ def save_weights(
     """
     shapes = {name: array.shape for name, array in parameters.items()}
     if wrong := mismatches(shapes, parameter_shapes(config)):
-        raise ArgumentError(f"parameters that do not fit their configuration: {_listed(wrong)}")
+        raise ArgumentError(f"parameters that do not fit their configuration: {listed(wrong)}")
     metadata = {_METADATA_KEY: json.dumps({"config": asdict(config), **(notes or {})})}
     with np.errstate(over="ignore"):  # checked next
         arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in parameters.items()}
@@ -107,11 +94,6 @@ def save_weights(
         raise ArgumentError(f"{broken[0]} holds values that are not finite numbers in float16")
     with write_atomically(Path(path)) as file:
         file.write(save(arrays, metadata))
-
-
-def _listed(phrases: list[str], most: int = 4) -> str:
-    more = f" and {len(phrases) - most} more" if len(phrases) > most else ""
-    return "; ".join(phrases[:most]) + more
 
 
 def _read(file: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
@@ -144,12 +126,8 @@ def _config_of(
             config = NetworkConfig(**json.loads(metadata[_METADATA_KEY])["config"])
         except (TypeError, ValueError, KeyError) as error:
             raise WeightsError(f"{file}: its configuration is not one of this version ({error})") from error
-        # Before all their names are made.
-        if config.blocks * config.vimms_per_block > len(shapes):
-            raise WeightsError(
-                f"{file}: its configuration has {config.blocks} blocks of {config.vimms_per_block} ViMMs,"
-                f" which its {len(shapes)} tensors cannot be"
-            )
+        if reason := too_few_tensors(config, len(shapes)):
+            raise WeightsError(f"{file}: {reason}")
         return config
     deduced = deduce_config({our_name(name): shape for name, shape in shapes.items()})
     if deduced is None:
