@@ -65,7 +65,7 @@ def whole_number(name: str, value: object) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ArgumentError(f"{name} must be a whole number from 1, got {value!r}")
-    if value > MAX_COUNT:
+    if int(value) > MAX_COUNT:
         # Not the value: it may have thousands of digits.
         raise ArgumentError(f"{name} must be a whole number up to {MAX_COUNT}, got a larger one")
     return int(value)
