@@ -5,7 +5,9 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
+#include <limits>
 #include <map>
+#include <stdexcept>
 #include <string>
 
 #include "kernels.hpp"
@@ -129,11 +131,26 @@ dvmsr::Pixel pixel_of(const Pixels& array) {
   return dvmsr::Pixel::kFloat;
 }
 
+void make_stream(dvmsr::Stream* self, const dvmsr::Network& network, std::ptrdiff_t width, int threads) {
+  // Counts of a row's pixels are ints.
+  if (width < 1 || width > std::numeric_limits<int>::max() || threads < 1)
+    throw std::invalid_argument("width and threads must be from 1, and fit an int");
+  new (self) dvmsr::Stream(network, width, threads);
+}
+
 void run_stream(dvmsr::Stream& stream, const Pixels& input, const WritablePixels& output, bool last) {
   const dvmsr::Pixel pixel = pixel_of(input);
   const auto rows = static_cast<std::ptrdiff_t>(input.shape(0));
-  const nb::gil_scoped_release release;
-  stream.run(input.data(), rows, last, output.data(), pixel);
+  bool done = false;
+  {
+    const nb::gil_scoped_release release;
+    // In the main thread this runs Python's signal handlers, whose exception, Ctrl-C's for one, ends the run.
+    done = stream.run(input.data(), rows, last, output.data(), pixel, [] {
+      const nb::gil_scoped_acquire acquire;
+      return PyErr_CheckSignals() != 0;
+    });
+  }
+  if (!done) throw nb::python_error();
 }
 
 }  // namespace
@@ -167,8 +184,7 @@ NB_MODULE(_native, m) {
            "state_size"_a, "inner_channels"_a, "conv_width"_a, "dt_rank"_a, "vimm_residual"_a, "rgb_mean"_a,
            "bfloat16"_a);
   nb::class_<dvmsr::Stream>(m, "Stream")
-      .def(nb::init<const dvmsr::Network&, std::ptrdiff_t, int>(), nb::keep_alive<1, 2>(), "network"_a, "width"_a,
-           "threads"_a)
+      .def("__init__", make_stream, nb::keep_alive<1, 2>(), "network"_a, "width"_a, "threads"_a)
       .def("profile", &dvmsr::Stream::profile)
       .def("seconds_of_operations", &dvmsr::Stream::seconds_of_operations)
       .def("seconds", &dvmsr::Stream::seconds)

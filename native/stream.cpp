@@ -1,6 +1,7 @@
 #include "stream.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -16,6 +17,8 @@ namespace {
 constexpr std::ptrdiff_t kConvChunk = 96;
 // Tokens that a stage should have before it, so that switching stages costs little.
 constexpr std::ptrdiff_t kTaskTokens = 256;
+// Between two questions whether to stop: each may cost some milliseconds where other threads run Python.
+constexpr std::chrono::milliseconds kBetweenStops{100};
 
 template <typename T>
 constexpr float kFull = std::is_floating_point_v<T> ? 1.0f : static_cast<float>(std::numeric_limits<T>::max());
@@ -219,7 +222,8 @@ std::ptrdiff_t Stream::rows_after(std::ptrdiff_t rows, bool last) const {
   return std::max<std::ptrdiff_t>(0, received_ + rows - late) - stages_.back().next;
 }
 
-void Stream::run(const void* input, std::ptrdiff_t rows, bool last, void* output, Pixel pixel) {
+bool Stream::run(const void* input, std::ptrdiff_t rows, bool last, void* output, Pixel pixel,
+                 const std::function<bool()>& stop) {
   input_ = input;
   output_ = output;
   pixel_ = pixel;
@@ -234,8 +238,11 @@ void Stream::run(const void* input, std::ptrdiff_t rows, bool last, void* output
     workers.push_back({aligned_zeros(workspace_floats_), aligned_zeros(kConvChunk * network_.stride),
                        profiled_ ? &laps_[i] : nullptr});
   const auto begin = std::chrono::steady_clock::now();
-  run_in_threads(threads, [&](int i) { work(workers[static_cast<std::size_t>(i)]); });
+  run_in_threads(threads, [&](int i) {
+    work(workers[static_cast<std::size_t>(i)], i == 0 ? stop : std::function<bool()>{});
+  });
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return !stopped_;
 }
 
 std::ptrdiff_t Stream::ready_rows(const Stage& stage) const {
@@ -251,10 +258,11 @@ std::ptrdiff_t Stream::ready_rows(const Stage& stage) const {
   return std::min(end - stage.next, batch_);
 }
 
-void Stream::work(const Worker& worker) {
+void Stream::work(const Worker& worker, const std::function<bool()>& stop) {
   const FlushDenormals flush;
+  auto asked = std::chrono::steady_clock::now();
   std::unique_lock<std::mutex> lock(mutex_);
-  for (;;) {
+  while (!stopped_) {
     // The last stage that can go on goes first: it frees rows, and its inputs are warm.
     Stage* chosen = nullptr;
     std::ptrdiff_t rows = 0;
@@ -272,7 +280,13 @@ void Stream::work(const Worker& worker) {
     lock.unlock();
     if (worker.laps) worker.laps->start();
     for (std::ptrdiff_t i = 0; i < rows; ++i) chosen->work(chosen->next + i, worker);
+    bool stopping = false;
+    if (stop && std::chrono::steady_clock::now() - asked > kBetweenStops) {
+      stopping = stop();
+      asked = std::chrono::steady_clock::now();
+    }
     lock.lock();
+    stopped_ = stopped_ || stopping;
     chosen->next += rows;
     chosen->busy = false;
     changed_.notify_all();

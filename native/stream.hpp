@@ -58,7 +58,10 @@ class Stream {
 
   // Takes `rows` rows of input (0 or more) and writes all rows of output that can be finished:
   // scale * rows_after(rows, last) of them, each scale * width wide. `last` ends the image.
-  void run(const void* input, std::ptrdiff_t rows, bool last, void* output, Pixel pixel);
+  // `stop` is asked now and then, by the calling thread; once it says yes, the run ends as soon as the
+  // rows under way are made, and returns false: some of the output is missing, and the stream is spent.
+  bool run(const void* input, std::ptrdiff_t rows, bool last, void* output, Pixel pixel,
+           const std::function<bool()>& stop = {});
 
  private:
   struct Input {
@@ -96,7 +99,7 @@ class Stream {
   void write_row(const Ring& in, std::ptrdiff_t row, const Worker& worker) const;
 
   std::ptrdiff_t ready_rows(const Stage& stage) const;
-  void work(const Worker& worker);
+  void work(const Worker& worker, const std::function<bool()>& stop);
 
   const Network& network_;
   const std::ptrdiff_t width_;
@@ -110,6 +113,7 @@ class Stream {
 
   std::ptrdiff_t received_ = 0;  // rows of input so far
   bool ended_ = false;
+  bool stopped_ = false;
   // The block of the current run.
   const void* input_ = nullptr;
   void* output_ = nullptr;

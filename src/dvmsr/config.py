@@ -13,6 +13,12 @@ SCALES = (2, 3, 4)
 MAX_STATE_SIZE = 256
 """Most states of a channel: the native kernels keep them in memory of this fixed size."""
 
+MAX_VIMMS = 10_000
+"""Most ViMMs in all blocks together: names of their parameters are made before anything is computed."""
+
+MAX_WIDTH = 1 << 20
+"""Most channels, inner channels over channels, and taps: far beyond what a memory holds."""
+
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean of the training images' red, green and blue in [0, 1], taken off the input and added back."""
 
@@ -57,10 +63,20 @@ class NetworkConfig:
                     raise ArgumentError(f"{field.name} must be true or false, got {value!r}")
             elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"{field.name} must be a whole number from 1, got {value!r}")
+            elif value > MAX_WIDTH:
+                # Not the value: it may have thousands of digits.
+                raise ArgumentError(
+                    f"{field.name} must be a whole number up to {MAX_WIDTH}, got a larger one"
+                )
         if self.scale not in SCALES:
             raise ArgumentError(f"scale must be one of {', '.join(map(str, SCALES))}, got {self.scale}")
         if self.state_size > MAX_STATE_SIZE:
             raise ArgumentError(f"state_size must be up to {MAX_STATE_SIZE}, got {self.state_size}")
+        if self.blocks * self.vimms_per_block > MAX_VIMMS:
+            raise ArgumentError(
+                f"blocks must hold up to {MAX_VIMMS} ViMMs together,"
+                f" got {self.blocks} of {self.vimms_per_block}"
+            )
 
     @property
     def inner_channels(self) -> int:

@@ -57,7 +57,7 @@ def test_same_result_for_any_number_of_threads(dvmsr, photo, tmp_path, network):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--device", "gpu"], 'device must be "cpu", "cuda", "cuda:N", "auto" or another'),
+        (["--device", "gpu"], 'device must be "cpu", "torch", "cuda", "cuda:N", "auto" or another'),
         (["--device", "cuda:99"], 'device "cuda:99"'),
         (["--precision", "fp8"], "precision must be "),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -14,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dvmsr._native as _native
 from dvmsr import ArgumentError, NetworkConfig
-from dvmsr.engine import PRECISIONS, Engine
+from dvmsr.engine import MAX_COUNT, PRECISIONS, Engine
 from dvmsr.weights import save_weights
 
 CONFIG = NetworkConfig(scale=3, channels=20, blocks=2, vimms_per_block=2, state_size=5)
@@ -346,9 +348,9 @@ def test_memory_does_not_grow_with_the_height(weights_file, tmp_path):
 
 def test_memory_that_does_not_suffice_is_one_line(engine, monkeypatch):
     with pytest.raises(
-        ArgumentError, match=r"^not enough memory for an image 1000000000000 pixels wide; [^\n]+$"
+        ArgumentError, match=rf"^not enough memory for an image {MAX_COUNT} pixels wide; [^\n]+$"
     ):
-        engine.stream(10**12, np.uint8, 1)
+        engine.stream(MAX_COUNT, np.uint8, 1)
 
     stream = engine.stream(5, np.uint8, 1)
     monkeypatch.setattr(stream, "_native", OutOfMemory())
@@ -361,6 +363,61 @@ def test_memory_that_does_not_suffice_is_one_line(engine, monkeypatch):
     monkeypatch.setattr(stream, "_native", OutOfMemory(finished=10**14))
     with pytest.raises(ArgumentError, match=r"^not enough memory for 15x300000000000000 pixels of output"):
         stream.push(noise(2, 5))
+
+
+def test_two_threads_in_one_stream(engine):
+    """The second is refused, and the first one's image is as it would have been."""
+    image = noise(300, 300)
+    stream = engine.stream(300, np.uint8, 1)
+    results = []
+    first = threading.Thread(target=lambda: results.append(stream.push(image, last=True)))
+    first.start()
+    while not stream._in_use.locked():
+        time.sleep(0.001)
+    with pytest.raises(
+        ArgumentError, match=r"^another thread is pushing into this stream: give each thread "
+    ):
+        stream.push(image)
+    first.join()
+    assert np.array_equal(results[0], whole(engine, image))
+
+
+def test_an_exception_of_a_signal_handler_ends_the_work_soon(make_weights):
+    """The image would take half a minute."""
+
+    class AlarmError(Exception):
+        pass
+
+    def ring(*_):
+        raise AlarmError
+
+    stream = Engine(make_weights(NetworkConfig())).stream(2000, np.uint8, 2)
+    image = np.zeros((2000, 2000, 3), np.uint8)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        begin = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(AlarmError):
+            stream.push(image, last=True)
+        assert time.monotonic() - begin < 10
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(ArgumentError, match="the image has ended"):
+        stream.push(image)
+
+
+def test_signals_that_raise_nothing_change_nothing(engine):
+    image = noise(400, 300)
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(None))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        got = in_blocks(engine, image, [200, 100], threads=2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert rung
+    assert np.array_equal(got, whole(engine, image))
 
 
 class OutOfMemory:
@@ -381,6 +438,21 @@ class TestBadArguments:
         arguments = {"width": 3, "dtype": np.uint8, "threads": 1, name: value}
         with pytest.raises(ArgumentError, match=rf"^{name} must be a whole number from 1, got "):
             engine.stream(**arguments)
+
+    @pytest.mark.parametrize("value", [MAX_COUNT + 1, 2**64, 10**6000], ids=["next", "2^64", "6,000 digits"])
+    @pytest.mark.parametrize("name", ["width", "threads"])
+    def test_counts_that_native_code_cannot_hold(self, engine, name, value):
+        arguments = {"width": 3, "dtype": np.uint8, "threads": 1, name: value}
+        with pytest.raises(
+            ArgumentError, match=rf"^{name} must be a whole number up to {MAX_COUNT}, got a larger "
+        ):
+            engine.stream(**arguments)
+
+    @pytest.mark.parametrize("counts", [(0, 1), (-1, 1), (MAX_COUNT + 1, 1), (3, 0)])
+    def test_counts_past_the_checks(self, engine, counts):
+        """Nobody should call it, and still it must not end the process."""
+        with pytest.raises(ValueError, match="must be from 1"):
+            _native.Stream(engine._network, *counts)
 
     def test_counts_of_numpy(self, engine):
         stream = engine.stream(np.int64(3), np.uint8, np.int32(2))

@@ -40,6 +40,16 @@ def test_cpu_is_the_native_engine(weights):
     assert type(make_engine(weights, "cpu", "fp32")) is Engine
 
 
+@pytest.mark.usefixtures("one_torch_thread")
+def test_torch_is_the_pytorch_network_on_the_cpu(weights):
+    """For who changes the network, or has no native engine."""
+    assert type(make_engine(weights, "torch", "fp32")) is TorchEngine
+    image = noise(20, 30)
+    got = Upscaler(weights, device="torch").upscale(image)
+    # Floats are rounded in another order.
+    assert np.abs(got.astype(int) - Upscaler(weights).upscale(image)).max() <= 1
+
+
 def test_auto_without_a_gpu(weights, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert type(make_engine(weights, "auto", "fp32")) is Engine
@@ -58,7 +68,9 @@ def test_cuda_without_pytorch(weights, without_pytorch):  # noqa: ARG001
 
 @pytest.mark.parametrize("device", ["CPU", "gpu", ""])
 def test_unknown_device(weights, device):
-    with pytest.raises(ArgumentError, match=r'^device must be "cpu", "cuda", "cuda:N", "auto" or another'):
+    with pytest.raises(
+        ArgumentError, match=r'^device must be "cpu", "torch", "cuda", "cuda:N", "auto" or another'
+    ):
         Upscaler(weights, device)
 
 

@@ -13,7 +13,8 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("name", ["", "gpu", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cpu", "cpu:0", "meta"])
 def test_unknown_device(name):
     with pytest.raises(
-        ArgumentError, match=r'^device must be "cpu", "cuda", "cuda:N", "auto" or another [^\n]+, got \''
+        ArgumentError,
+        match=r'^device must be "cpu", "torch", "cuda", "cuda:N", "auto" or another [^\n]+, got \'',
     ):
         find_device(name)
 

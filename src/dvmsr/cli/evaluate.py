@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Device, Precision, Threads, Weights
+from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
 from dvmsr.errors import ArgumentError
 
 
@@ -19,6 +19,7 @@ def evaluate(
         typer.Argument(metavar="DIR", help="Benchmark sets: folders with HR/ and LR/, their names paired."),
     ],
     weights: Weights = None,
+    residual: Residual = None,
     threads: Threads = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
@@ -44,7 +45,7 @@ def evaluate(
     if json_file is not None and not to_stdout and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
     sets = open_sets(folders)
-    upscaler = Upscaler(weights, device, threads, precision)
+    upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
     check_sets(sets, upscaler.scale)
     table = Table("Set", "Images", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
     for column in table.columns[1:]:

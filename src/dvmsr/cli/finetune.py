@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from dvmsr.cli.training_options import (
     Validation,
 )
 from dvmsr.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from dvmsr.training.recipe import Table
 
 
 def finetune(
@@ -71,10 +74,16 @@ def finetune(
     if not resume and export is None:
         wanted = make_config(request.table).run.initial_weights
         start = (weights or (Path(wanted) if wanted else shipped_weights())).absolute()
-        shape = asdict(load_weights(start).config)
+        shape = asdict(load_weights(start, residual=_residual(request.table)).config)
         for key, value in request.table.get("network", {}).items():
             if shape.get(key, value) != value:
                 raise ArgumentError(f"network.{key} is {shape[key]} in {start}, so it cannot be {value}")
         request.add("network", **shape)
         request.add("run", initial_weights=str(start))
     request.carry_out()
+
+
+def _residual(table: Table) -> bool | None:
+    """What the settings say of it, for weights that do not say so themselves."""
+    value = table.get("network", {}).get("vimm_residual")
+    return value if isinstance(value, bool) else None

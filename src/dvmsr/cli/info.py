@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Threads, Weights
+from dvmsr.cli.options import Debug, Residual, Threads, Weights, read_weights
 from dvmsr.errors import ArgumentError
 
 
 def info(
     weights: Weights = None,
+    residual: Residual = None,
     size: Annotated[
         str,
         typer.Option(metavar="HxW", help="Rows and columns of the input image that MACs are counted for."),
@@ -27,13 +28,12 @@ def info(
 
     from dvmsr.engine import available_threads, instruction_set
     from dvmsr.evaluation.complexity import count_complexity
-    from dvmsr.weights import load_weights
 
     sides = re.fullmatch(r"(\d+)x(\d+)", size)
     if sides is None:
         raise ArgumentError(f"size must be rows x columns, e.g. 256x256, got {size}")
     height, width = int(sides[1]), int(sides[2])
-    loaded = load_weights(weights)
+    loaded = read_weights(weights, residual)
     cost = count_complexity(loaded.config, height, width)
 
     console = Console()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Device, Precision, Threads, Weights
+from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
 from dvmsr.errors import DvmsrError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def upscale(
         ),
     ] = None,
     weights: Weights = None,
+    residual: Residual = None,
     threads: Threads = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
@@ -61,7 +62,7 @@ def upscale(
     # What was imported stays to the end: searching it for garbage then takes 25 ms, a twelfth of what
     # a small image takes.
     gc.freeze()
-    upscaler = Upscaler(weights, device, threads, precision)
+    upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
     suffix = f".{image_format.value}" if image_format else None
     tasks = plan_files(inputs, output, scale=upscaler.scale, suffix=suffix)
     failed = []

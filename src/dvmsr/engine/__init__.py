@@ -1,6 +1,7 @@
 """The CPU engine: rows of an image in, rows of the enlarged image out. Needs no PyTorch."""
 
 from dvmsr.engine.engine import (
+    MAX_COUNT,
     PRECISIONS,
     Engine,
     EngineStream,
@@ -13,6 +14,7 @@ from dvmsr.engine.engine import (
 from dvmsr.engine.profile import Profile, Stage, Work
 
 __all__ = [
+    "MAX_COUNT",
     "PRECISIONS",
     "Engine",
     "EngineStream",

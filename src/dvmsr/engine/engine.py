@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from dvmsr.config import RGB_MEAN
 from dvmsr.engine.profile import Profile, make_profile
 from dvmsr.errors import ArgumentError
-from dvmsr.weights import Weights
+from dvmsr.weights import Weights, check_weights
 
 # A machine that only trains, on a GPU, may not have it. Using the engine is an error there.
 with contextlib.suppress(ModuleNotFoundError):
@@ -24,6 +26,9 @@ PIXEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 PRECISIONS = ("fp32", "bf16")
 """What the engine's wide layers multiply: float32 or bfloat16."""
+
+MAX_COUNT = 2**31 - 1
+"""Most pixels in a row, and threads, that the native code counts."""
 
 # Where bfloat16 is the faster one (docs/performance.md).
 _MULTIPLY_BFLOAT16 = ("amx", "avx512_bf16")
@@ -56,10 +61,13 @@ def whole_number(name: str, value: object) -> int:
         value: An int of Python's or NumPy's.
 
     Raises:
-        ArgumentError: The value is of another type, or below 1.
+        ArgumentError: The value is of another type, below 1 or above ``MAX_COUNT``.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ArgumentError(f"{name} must be a whole number from 1, got {value!r}")
+    if int(value) > MAX_COUNT:
+        # Not the value: it may have thousands of digits.
+        raise ArgumentError(f"{name} must be a whole number up to {MAX_COUNT}, got a larger one")
     return int(value)
 
 
@@ -108,7 +116,8 @@ class Engine:
 
     Raises:
         ArgumentError: DVMSR_INSTRUCTION_SET names instructions that this machine does not have, or the
-            precision is another.
+            precision is another, or memory does not suffice.
+        WeightsError: The weights are not those of their configuration, or no finite numbers.
     """
 
     def __init__(self, weights: Weights, precision: str = "fp32") -> None:
@@ -119,23 +128,27 @@ class Engine:
             raise ArgumentError(
                 f'on device "cpu" precision must be {", ".join(PRECISIONS)} or auto, got {precision!r}'
             )
+        check_weights(weights)
         config = weights.config
         self.config = config
         self.precision = precision
-        self._network = _native.Network(
-            {name: np.ascontiguousarray(x, dtype=np.float32) for name, x in weights.parameters.items()},
-            config.scale,
-            config.channels,
-            config.blocks,
-            config.vimms_per_block,
-            config.state_size,
-            config.inner_channels,
-            config.conv_width,
-            config.dt_rank,
-            config.vimm_residual,
-            RGB_MEAN,
-            precision == "bf16",
-        )
+        try:
+            self._network = _native.Network(
+                {name: np.ascontiguousarray(x, dtype=np.float32) for name, x in weights.parameters.items()},
+                config.scale,
+                config.channels,
+                config.blocks,
+                config.vimms_per_block,
+                config.state_size,
+                config.inner_channels,
+                config.conv_width,
+                config.dt_rank,
+                config.vimm_residual,
+                RGB_MEAN,
+                precision == "bf16",
+            )
+        except MemoryError as error:
+            raise ArgumentError(f"{weights.source}: not enough memory for the network") from error
 
     @property
     def scale(self) -> int:
@@ -169,7 +182,8 @@ class EngineStream:
     """One image on its way through the network; made by ``Engine.stream``.
 
     Memory grows with the width and not with the height. The output is the same, bit by bit, however
-    the rows are cut into blocks and however many threads work. It takes one push at a time.
+    the rows are cut into blocks and however many threads work. It takes one push at a time: one that
+    comes from another thread in the meantime is refused.
     """
 
     def __init__(
@@ -191,6 +205,7 @@ class EngineStream:
         self._scale = engine.scale
         self._finished = 0
         self._ended = False
+        self._in_use = threading.Lock()
 
     def push(self, rows: NDArray[Any], *, last: bool = False) -> NDArray[Any]:
         """Give the next rows of the image and take the rows of output that they finish.
@@ -205,28 +220,45 @@ class EngineStream:
             float32 is not clipped. The output runs some rows late until ``last``.
 
         Raises:
-            ArgumentError: The rows are of another width or type, the image has ended, or memory does not
-                suffice; that ends the image.
+            ArgumentError: The rows are of another width or type, the image has ended, another thread's push
+                is under way, or memory does not suffice; that ends the image.
+            KeyboardInterrupt: Ctrl-C, within a fraction of a second, in the main thread; that ends the image,
+                as does any other exception of a signal's handler.
         """
+        with self._alone():
+            return self._push(rows, last)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._in_use.acquire(blocking=False):
+            raise ArgumentError(
+                "another thread is pushing into this stream: give each thread a stream of its own"
+            )
+        try:
+            yield
+        finally:
+            self._in_use.release()
+
+    def _push(self, rows: NDArray[Any], last: bool) -> NDArray[Any]:
         if self._ended:
             raise ArgumentError("the image has ended: start another stream")
         check_rows(rows, self._width, self._dtype)
-        self._ended = last
+        # Until all has gone well: a signal's handler may raise an exception in between.
+        self._ended = True
         rows = np.ascontiguousarray(rows)
         finished = self._native.rows_after(len(rows), last)
         shape = (self._scale * finished, self._scale * self._width, 3)
         try:
             output = np.empty(shape, self._dtype)
         except MemoryError as error:
-            self._ended = True
             raise ArgumentError(
                 f"not enough memory for {shape[1]}x{shape[0]} pixels of output at once; push fewer rows"
             ) from error
         try:
             self._native.run(rows, output, last)
         except MemoryError as error:
-            self._ended = True
             raise _too_wide(self._width) from error
+        self._ended = last
         self._finished += finished
         return output
 
@@ -240,14 +272,16 @@ class EngineStream:
         """
         if not self._profiled:
             raise ArgumentError("this stream was not asked to count its time: make it with profile=True")
+        with self._alone():
+            seconds, operations = self._native.seconds(), self._native.seconds_of_operations()
         return make_profile(
             self._engine.config,
             self._engine.precision,
             self._threads,
             self._finished * self._width,
             self._dtype.itemsize,
-            self._native.seconds(),
-            self._native.seconds_of_operations(),
+            seconds,
+            operations,
             _native.measure_peak(False),
             _native.measure_peak(self._engine.precision == "bf16")[0],
         )

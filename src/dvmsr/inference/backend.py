@@ -32,8 +32,8 @@ def make_engine(weights: Weights, device: str, precision: str) -> RowEngine:
 
     Args:
         weights: The network.
-        device: "cpu" for the native engine; "cuda", "cuda:N" or another device of PyTorch's; "auto" for
-            "cuda" where PyTorch is installed and sees a GPU, else "cpu".
+        device: "cpu" for the native engine; "torch" for PyTorch on the CPU; "cuda", "cuda:N" or another
+            device of PyTorch's; "auto" for "cuda" where PyTorch is installed and sees a GPU, else "cpu".
         precision: "fp32", "bf16", "fp16" or "auto": see ``Upscaler``.
 
     Raises:

@@ -21,7 +21,8 @@ class Upscaler:
     Args:
         weights: A file of weights (see ``dvmsr.weights.load_weights``) or weights in memory; None takes
             the ones that come with the package.
-        device: Where to compute: "cpu"; "cuda", "cuda:N" or another device of PyTorch's, which then must be
+        device: Where to compute: "cpu"; "torch" for the PyTorch network on the CPU, slower and made to be
+            changed; "cuda", "cuda:N" or another device of PyTorch's, which then must be
             installed; "auto" for "cuda" where there is one, else "cpu".
         threads: How many threads may work on a CPU; None takes every processor that this process may use.
             The result does not depend on it, bit by bit.

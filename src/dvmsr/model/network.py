@@ -8,7 +8,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from dvmsr.config import RGB_MEAN, STUDENT, NetworkConfig
 from dvmsr.model.rssb import RSSB
-from dvmsr.weights import Weights
+from dvmsr.weights import Weights, check_weights
 
 
 class DVMSR(nn.Module):
@@ -40,7 +40,12 @@ class DVMSR(nn.Module):
 
     @classmethod
     def from_weights(cls, weights: Weights) -> DVMSR:
-        """Build the network that these weights fit, and fill it with them."""
+        """Build the network that these weights fit, and fill it with them.
+
+        Raises:
+            WeightsError: They are not those of their configuration, or no finite numbers.
+        """
+        check_weights(weights)
         network = cls(weights.config)
         network.load_state_dict({name: torch.from_numpy(x) for name, x in weights.parameters.items()})
         return network

@@ -22,11 +22,14 @@ def find_device(name: str) -> torch.device:
     """Return a device that works.
 
     Args:
-        name: "cuda", "cuda:N" or another name of PyTorch's, but for a CPU, which has its own engine.
+        name: "cuda", "cuda:N" or another name of PyTorch's; "torch" for the CPU, which as "cpu" has its own
+            engine.
 
     Raises:
         ArgumentError: There is no such device, or it does not work.
     """
+    if name == "torch":
+        return torch.device("cpu")
     try:
         device = torch.device(name)
     except (RuntimeError, ValueError) as error:
@@ -52,7 +55,7 @@ def find_device(name: str) -> torch.device:
 
 def _unknown(name: str) -> ArgumentError:
     return ArgumentError(
-        f'device must be "cpu", "cuda", "cuda:N", "auto" or another that PyTorch knows, got {name!r}'
+        f'device must be "cpu", "torch", "cuda", "cuda:N", "auto" or another that PyTorch knows, got {name!r}'
     )
 
 

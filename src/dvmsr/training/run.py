@@ -191,7 +191,7 @@ def _online_teacher(config: TrainingConfig, teachers: list[Weights]) -> Teacher 
 def _initial_weights(config: TrainingConfig) -> Weights | None:
     if not config.run.initial_weights:
         return None
-    weights = load_weights(config.run.initial_weights)
+    weights = load_weights(config.run.initial_weights, residual=config.network.vimm_residual)
     if weights.config != config.network:
         raise ArgumentError(
             f"{weights.source} are weights of {weights.config}, but the run's are {config.network}"

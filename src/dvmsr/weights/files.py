@@ -5,39 +5,27 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from dvmsr.atomic import write_atomically
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import ArgumentError, WeightsError
+from dvmsr.weights.arrays import Weights, listed, too_few_tensors
 from dvmsr.weights.author_names import author_name, is_author_file, our_name
 from dvmsr.weights.pytorch_files import PYTORCH_STARTS, read_pytorch_file
+from dvmsr.weights.safetensors_files import read_safetensors_file
 from dvmsr.weights.shapes import deduce_config, mismatches, parameter_shapes
+from dvmsr.weights.stored import StoredTensor
+from dvmsr.weights.wrappings import strip_prefix
 
 # One entry of metadata, a JSON object: safetensors writes several in an order that changes from time to time.
 _METADATA_KEY = "dvmsr"
-_FLOATS = ("F16", "F32", "F64")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A network's parameters and shape."""
-
-    config: NetworkConfig
-    """The shape that the parameters fit."""
-
-    parameters: Mapping[str, NDArray[np.float32]]
-    """Every parameter by the name that it has in ``dvmsr.model.DVMSR``."""
-
-    source: str
-    """Where they came from, for people to read."""
 
 
 def shipped_weights() -> Path:
@@ -45,34 +33,58 @@ def shipped_weights() -> Path:
     return Path(__file__).parent / "dvmsr_x4.safetensors"
 
 
-def load_weights(path: str | os.PathLike[str] | None = None) -> Weights:
+def load_weights(path: str | os.PathLike[str] | None = None, *, residual: bool | None = None) -> Weights:
     """Read a file of weights and check that it fits the network.
 
+    The file is a safetensors file of ours or of the authors' names, or a PyTorch file of these (which needs
+    PyTorch): a bare state dict, or one inside the containers and under the prefixes that training scripts
+    save, such as ``params_ema``, ``state_dict``, ``module.``, ``net_g.`` and ``_orig_mod.``.
+
     Args:
-        path: A safetensors file of ours or of the authors' names, or a PyTorch file of the authors'
-            release (a bare state dict, or one under ``params_ema`` or ``params``; it needs PyTorch).
-            None takes the shipped weights.
+        path: The file. None takes the shipped weights.
+        residual: Whether each ViMM adds its input to its output, for a file that does not say so itself: its
+            parameters leave no trace of it. Files that ``save_weights`` wrote say so, and the authors' names
+            stand for their network, without it, unless this says otherwise.
 
     Returns:
         The weights as float32 and their configuration.
 
     Raises:
-        WeightsError: The file is missing, damaged or of another network.
+        WeightsError: The file is missing, damaged or of another network, or does not say of which of two.
         MissingExtraError: A PyTorch file, and PyTorch is not installed.
     """
     file = shipped_weights() if path is None else Path(path)
-    tensors, metadata = _read(file)
+    found, metadata = _read(file)
+    in_file = strip_prefix(found)
+    tensors = {name: found[stored] for name, stored in in_file.items()}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     config = _config_of(file, metadata, shapes)
     expected = parameter_shapes(config)
     # What does not fit is told in the names of the file.
     by_authors = is_author_file(tensors)
     names = {ours: author_name(ours) if by_authors else ours for ours in expected}
-    if wrong := mismatches(shapes, {names[ours]: shape for ours, shape in expected.items()}):
-        raise WeightsError(f"{file}: not weights of DVMSR: {_listed(wrong)}")
-    if broken := [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]:
-        raise WeightsError(f"{file}: damaged weights: {broken[0]} holds values that are not finite numbers")
-    return Weights(config, {ours: tensors[name] for ours, name in names.items()}, str(file))
+    told = {name: in_file.get(name, name) for name in (*tensors, *names.values())}
+    if wrong := mismatches(
+        {told[name]: shape for name, shape in shapes.items()},
+        {told[names[ours]]: shape for ours, shape in expected.items()},
+    ):
+        raise WeightsError(f"{file}: not weights of DVMSR: {listed(wrong)}")
+    config = _with_residual(file, config, metadata, residual, by_authors=by_authors)
+    parameters = {}
+    for ours, name in names.items():
+        tensor = tensors[name]
+        if tensor.read is None:
+            raise WeightsError(
+                f"{file}: {told[name]} is of type {tensor.kind}, expected floats of 16 to 64 bits"
+            )
+        # A float64 beyond float32 becomes infinite, and is refused as that.
+        with np.errstate(over="ignore"):
+            parameters[ours] = tensor.read()
+        if not np.isfinite(parameters[ours]).all():
+            raise WeightsError(
+                f"{file}: damaged weights: {told[name]} holds values that are not finite numbers"
+            )
+    return Weights(config, parameters, str(file))
 
 
 def save_weights(
@@ -99,7 +111,7 @@ def save_weights(
     """
     shapes = {name: array.shape for name, array in parameters.items()}
     if wrong := mismatches(shapes, parameter_shapes(config)):
-        raise ArgumentError(f"parameters that do not fit their configuration: {_listed(wrong)}")
+        raise ArgumentError(f"parameters that do not fit their configuration: {listed(wrong)}")
     metadata = {_METADATA_KEY: json.dumps({"config": asdict(config), **(notes or {})})}
     with np.errstate(over="ignore"):  # checked next
         arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in parameters.items()}
@@ -109,12 +121,7 @@ def save_weights(
         file.write(save(arrays, metadata))
 
 
-def _listed(phrases: list[str], most: int = 4) -> str:
-    more = f" and {len(phrases) - most} more" if len(phrases) > most else ""
-    return "; ".join(phrases[:most]) + more
-
-
-def _read(file: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
+def _read(file: Path) -> tuple[dict[str, StoredTensor], dict[str, str]]:
     try:
         with file.open("rb") as stream:
             start = stream.read(4)
@@ -122,18 +129,7 @@ def _read(file: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
         raise WeightsError(f"{file}: cannot read weights: {error.strerror}") from error
     if start.startswith(PYTORCH_STARTS):
         return read_pytorch_file(file), {}
-    try:
-        with safe_open(file, framework="np") as opened:
-            tensors = {}
-            for name in opened.keys():  # noqa: SIM118 - it is no mapping
-                if (kind := opened.get_slice(name).get_dtype()) not in _FLOATS:
-                    raise WeightsError(f"{file}: {name} is of type {kind}, expected {', '.join(_FLOATS)}")
-                tensors[name] = opened.get_tensor(name).astype(np.float32)
-            return tensors, opened.metadata() or {}
-    except SafetensorError as error:
-        raise WeightsError(
-            f"{file}: neither a safetensors file nor a PyTorch file, or damaged ({error})"
-        ) from error
+    return read_safetensors_file(file)
 
 
 def _config_of(
@@ -142,14 +138,10 @@ def _config_of(
     if _METADATA_KEY in metadata:
         try:
             config = NetworkConfig(**json.loads(metadata[_METADATA_KEY])["config"])
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, RecursionError) as error:
             raise WeightsError(f"{file}: its configuration is not one of this version ({error})") from error
-        # Before all their names are made.
-        if config.blocks * config.vimms_per_block > len(shapes):
-            raise WeightsError(
-                f"{file}: its configuration has {config.blocks} blocks of {config.vimms_per_block} ViMMs,"
-                f" which its {len(shapes)} tensors cannot be"
-            )
+        if reason := too_few_tensors(config, len(shapes)):
+            raise WeightsError(f"{file}: {reason}")
         return config
     deduced = deduce_config({our_name(name): shape for name, shape in shapes.items()})
     if deduced is None:
@@ -160,3 +152,22 @@ def _config_of(
             f" got {names or 'no tensors'}{', ...' if len(shapes) > 3 else ''}"
         )
     return deduced
+
+
+def _with_residual(
+    file: Path, config: NetworkConfig, metadata: Mapping[str, str], residual: bool | None, *, by_authors: bool
+) -> NetworkConfig:
+    if _METADATA_KEY in metadata:
+        if residual not in (None, config.vimm_residual):
+            said = "yes" if config.vimm_residual else "no"
+            raise WeightsError(
+                f"{file}: says itself that vimm_residual is {said}: leave out --residual"
+                " (network.vimm_residual)"
+            )
+        return config
+    if residual is None and not by_authors:
+        raise WeightsError(
+            f"{file}: does not say whether each ViMM adds its input to its output: say so by"
+            " --residual yes|no (in training network.vimm_residual, in Python load_weights(..., residual=))"
+        )
+    return replace(config, vimm_residual=bool(residual))
