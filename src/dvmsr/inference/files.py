@@ -57,6 +57,9 @@ class UpscaledFile:
     seconds: float
     """Wall time from opening the source to having the target under its name."""
 
+    notes: tuple[str, ...] = ()
+    """What was lost or chosen, one line each; see ``dvmsr.images.ImageReader.notes``."""
+
 
 def rows_at_once(width: int) -> int:
     """Return how many rows of an image's file are read, enlarged and written at a time.
