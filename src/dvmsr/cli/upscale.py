@@ -58,7 +58,7 @@ def upscale(
         AlphaMethod,
         typer.Option(
             "--alpha",
-            help="How transparency is enlarged: by the network as the colours are, which takes as long again, "
+            help="How transparency is enlarged: by the network like the colours, which takes as long again; "
             "or by bicubic interpolation.",
         ),
     ] = AlphaMethod.NETWORK,
