@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import pyvips
 
-from dvmsr.images import read_image
+from dvmsr.images import imresize, read_image
 
 COMMAND = [sys.executable, "-c", "from dvmsr.cli import main; main()"]
 
@@ -252,6 +252,17 @@ main()
         peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]))
     # libvips takes some MiB more before it levels off.
     assert peaks[1] - peaks[0] < 30_000, "KiB more for 500 rows more"
+
+
+@pytest.mark.parametrize("options", [[], ["--alpha", "network"], ["--alpha", "bicubic"]])
+def test_alpha(dvmsr, tmp_path, network, options):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 9, 4), np.uint8)
+    pyvips.Image.new_from_array(pixels).copy(interpretation="srgb").write_to_file(str(tmp_path / "a.png"))
+    assert dvmsr("upscale", *network, tmp_path / "a.png", *options)[0] == 0
+    alpha = pyvips.Image.new_from_file(str(tmp_path / "a_x4.png")).numpy()[..., 3]
+    # A network of noise makes something else of it.
+    error = np.abs(alpha.astype(float) - imresize(pixels[..., 3], 4)).mean()
+    assert (error < 1) == ("bicubic" in options)
 
 
 def test_version(dvmsr):

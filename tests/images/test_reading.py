@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 
 from dvmsr.errors import ArgumentError, ImageReadError
 from dvmsr.images import open_image, read_image
@@ -122,6 +123,28 @@ def test_lab_becomes_srgb(tmp_path):
     path = tmp_path / "image.tif"
     to_vips(array).colourspace("lab").write_to_file(str(path))
     assert np.abs(read_image(path) / 257 - array).max() < 2
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("photometric", "colours"), [("cielab", 3), ("separated", 4)])
+def test_alpha_survives_the_conversion_of_colours(tmp_path, photometric, colours, bits):
+    levels = np.array([0, 64, 100, 200, 255])
+    dtype = np.dtype(f"uint{bits}")
+    array = np.full((6, 5, colours + 1), 100, dtype)
+    array[..., -1] = levels if bits == 8 else 257 * levels
+    tifffile.imwrite(
+        tmp_path / "image.tif",
+        array,
+        photometric=photometric,
+        planarconfig="contig",
+        extrasamples=["unassalpha"],
+    )
+    reader = open_image(tmp_path / "image.tif")
+    assert reader.has_alpha
+    samples = np.concatenate(list(reader.samples(4)))
+    assert samples.shape == (6, 5, 4)
+    alpha = samples[..., 3] / (1 if samples.dtype == np.uint8 else 257)
+    assert np.array_equal(alpha, np.broadcast_to(levels, (6, 5)))
 
 
 @pytest.mark.parametrize(

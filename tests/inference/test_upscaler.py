@@ -34,6 +34,22 @@ def noise(height, width, dtype=np.uint8):
     return rng.integers(0, np.iinfo(dtype).max, (height, width, 3), dtype, endpoint=True)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused_with_its_place(upscaler, value):
+    image = noise(20, 7, np.float32)
+    image[13, 5, 1] = image[14, 0, 0] = value
+    told = rf"^pixels must be finite numbers, got {value} in row 13, column 5, channel 1 \(2 in these rows"
+    with pytest.raises(ArgumentError, match=told):
+        upscaler.upscale(image)
+    with pytest.raises(ArgumentError, match=told):
+        list(upscaler.stream([image[:12], image[12:]], width=7))
+
+
+def test_numbers_of_any_size_are_taken(upscaler):
+    image = np.full((9, 7, 3), np.finfo(np.float32).max, np.float32)
+    assert upscaler.upscale(image).shape == (18, 14, 3)
+
+
 class TestUpscaler:
     def test_properties(self, upscaler):
         assert upscaler.scale == 2

@@ -26,6 +26,13 @@ class ImageFormat(str, Enum):
     AVIF = "avif"
 
 
+class AlphaMethod(str, Enum):
+    """How transparency is enlarged."""
+
+    NETWORK = "network"
+    BICUBIC = "bicubic"
+
+
 def upscale(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT", help="Image files, or folders of image files.")
@@ -48,6 +55,14 @@ def upscale(
         ImageFormat | None, typer.Option("--format", help="Format to write. By default that of each input.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")] = False,
+    alpha: Annotated[
+        AlphaMethod,
+        typer.Option(
+            "--alpha",
+            help="How transparency is enlarged: by the network like the colours, which takes as long again; "
+            "or by bicubic interpolation.",
+        ),
+    ] = AlphaMethod.NETWORK,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the CPU engine's time goes, beside its floor.")
     ] = False,
@@ -76,6 +91,7 @@ def upscale(
                     task.source,
                     task.target,
                     overwrite=overwrite,
+                    alpha=alpha.value,
                     progress=progress.update,
                     on_profile=profiles.append if profile else None,
                 )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from dvmsr.images.resize import imresize
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
+from dvmsr.images.transparency import spread_colours
 
 __all__ = [
     "WRITABLE_SUFFIXES",
@@ -12,6 +13,7 @@ __all__ = [
     "imresize",
     "open_image",
     "read_image",
+    "spread_colours",
     "write_image",
 ]
 

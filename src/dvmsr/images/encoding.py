@@ -82,8 +82,9 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
     while that runs Python.
 
     Args:
-        rows: (rows, scale * W, 1) arrays of a grey source, else (rows, scale * W, 3).
-        source: The image that was enlarged, for its alpha channel and metadata.
+        rows: (rows, scale * W, 1) arrays of a grey source, else (rows, scale * W, 3); with the source's
+            alpha one channel more.
+        source: The image that was enlarged, for its metadata.
         scale: Enlargement, from 1.
         path: The file to write, its suffix one of :data:`FORMATS`. On an error, part of it may be there.
 
@@ -97,7 +98,7 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
         try:
             stream = pyvips.Source.new_from_descriptor(read_end)
             image = pyvips.Image.new_from_source(stream, "", access="sequential", fail_on="error")
-            _save(image, source, scale, path)
+            _save(image, source, path)
         except BaseException:
             failed.set()
             raise
@@ -122,18 +123,15 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
                 until_failed(),
                 height=scale * source.height,
                 width=scale * source.width,
-                channels=1 if source.grey else 3,
+                channels=(1 if source.grey else 3) + source.has_alpha,
                 bits=8 * source.dtype.itemsize,
             )
         encoding.result()
 
 
-def _save(colours: pyvips.Image, source: ImageReader, scale: int, path: Path) -> None:
+def _save(image: pyvips.Image, source: ImageReader, path: Path) -> None:
     file_format = FORMATS[path.suffix.lower()]
     original = decode(source.path)
-    image = colours
-    if source.has_alpha:
-        image = image.bandjoin(_enlarge(original[-1], scale))
     if source.dtype == np.uint16 and file_format.bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation="b-w" if source.grey else "srgb")
     image = image.copy(xres=original.xres, yres=original.yres)
@@ -148,18 +146,3 @@ def _save(colours: pyvips.Image, source: ImageReader, scale: int, path: Path) ->
         )
     target = pyvips.Target.new_to_file(os.fsencode(path))
     image.write_to_target(target, path.suffix.lower(), **options)
-
-
-def _enlarge(alpha: pyvips.Image, scale: int) -> pyvips.Image:
-    """Enlarge one channel by bicubic interpolation, the borders of both images at the same place."""
-    # With vips_resize() they are half a pixel of the result apart.
-    return alpha.affine(
-        [scale, 0, 0, scale],
-        interpolate=pyvips.Interpolate.new("bicubic"),
-        idx=0.5,
-        idy=0.5,
-        odx=-0.5,
-        ody=-0.5,
-        oarea=[0, 0, scale * alpha.width, scale * alpha.height],
-        extend="copy",
-    )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOUR_TYPES = {1: 0, 3: 2}
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _CHUNK_BYTES = 1 << 20
 
 
@@ -29,7 +29,7 @@ def write_png_stream(
         blocks: (rows, width, channels) arrays of uint8 or uint16, ``height`` rows in all.
         height: Rows of the image.
         width: Columns of the image.
-        channels: 1 for grey, 3 for RGB.
+        channels: 1 for grey, 3 for RGB; one more with alpha, the last.
         bits: Bits of a sample, 8 or 16, as in the blocks.
 
     Raises:

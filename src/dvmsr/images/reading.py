@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,6 @@ class ImageReader:
     def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
         """Decode the image from its top to its bottom.
 
-        Memory does not grow with the height, save where the format itself asks for it: interlaced PNG and
-        progressive JPEG, WebP, AVIF, and images to be turned upright.
-
         Args:
             rows: Rows in a block, from 1; the last block can have less.
 
@@ -52,17 +50,64 @@ class ImageReader:
             ArgumentError: ``rows`` is below 1.
             ImageReadError: The file is damaged or cut short.
         """
+        for samples in self.samples(rows):
+            colours = samples[..., :-1] if self.has_alpha else samples
+            yield np.repeat(colours, 3, axis=2) if self.grey else np.ascontiguousarray(colours)
+
+    def samples(self, rows: int) -> Iterator[NDArray[Any]]:
+        """Decode the image from its top to its bottom, each channel that the file has.
+
+        Memory does not grow with the height, save where the format itself asks for it: interlaced PNG and
+        progressive JPEG, WebP, AVIF, and images to be turned upright.
+
+        Args:
+            rows: Rows in a block, from 1; the last block can have less.
+
+        Yields:
+            Blocks of (rows, width, channels) of ``dtype``: one channel of a grey image, else three, and then
+            alpha where there is one, not multiplied into the colours.
+
+        Raises:
+            ArgumentError: ``rows`` is below 1.
+            ImageReadError: The file is damaged or cut short.
+        """
         if rows < 1:
             raise ArgumentError(f"rows must be a whole number from 1, got {rows}")
         try:
             image = decode(self.path)
-            region = pyvips.Region.new(image[:-1] if self.has_alpha else image)
-            channels = 1 if self.grey else 3
-            for top in range(0, self.height, rows):
-                height = min(rows, self.height - top)
-                pixels = region.fetch(0, top, self.width, height)
-                block = np.frombuffer(pixels, self.dtype).reshape(height, self.width, channels)
-                yield np.repeat(block, 3, axis=2) if self.grey else block
+            yield from _fetch(image, self.dtype, rows)
+        except pyvips.Error as error:
+            raise _damaged(self.path, error) from error
+
+    @cached_property
+    def opaque(self) -> bool:
+        """Whether no pixel is transparent. To find out, the image is decoded once.
+
+        Raises:
+            ImageReadError: The file is damaged or cut short.
+        """
+        if not self.has_alpha:
+            return True
+        try:
+            return bool(decode(self.path)[-1].min() == np.iinfo(self.dtype).max)
+        except pyvips.Error as error:
+            raise _damaged(self.path, error) from error
+
+    def bicubic_alpha(self, scale: int, rows: int) -> Iterator[NDArray[Any]]:
+        """Enlarge the alpha channel by bicubic interpolation.
+
+        Args:
+            scale: Enlargement, from 1.
+            rows: Rows of the result in a block, from 1; the last block can have less.
+
+        Yields:
+            Blocks of (rows, scale * width, 1) of ``dtype``.
+
+        Raises:
+            ImageReadError: The file is damaged or cut short.
+        """
+        try:
+            yield from _fetch(_enlarge(decode(self.path)[-1], scale), self.dtype, rows)
         except pyvips.Error as error:
             raise _damaged(self.path, error) from error
 
@@ -143,8 +188,7 @@ def decode(path: Path) -> pyvips.Image:
         image = _load(path, access="random")
     image = image.autorot()
     if image.interpretation in _CONVERTED_SPACES:
-        image = image.colourspace("srgb" if image.format == "uchar" else "rgb16").copy()
-        image.remove("icc-profile-data")
+        image = _to_rgb(image)
     colours = {"b-w": 1, "grey16": 1, "rgb": 3, "srgb": 3, "rgb16": 3}.get(image.interpretation)
     if image.format not in _PIXEL_TYPES or colours is None or image.bands - colours not in (0, 1):
         raise ImageReadError(
@@ -152,6 +196,43 @@ def decode(path: Path) -> pyvips.Image:
             f"{image.format} in {image.interpretation}; convert it first"
         )
     return image
+
+
+def _fetch(image: pyvips.Image, dtype: np.dtype[Any], rows: int) -> Iterator[NDArray[Any]]:
+    region = pyvips.Region.new(image)
+    for top in range(0, image.height, rows):
+        height = min(rows, image.height - top)
+        pixels = region.fetch(0, top, image.width, height)
+        yield np.frombuffer(pixels, dtype).reshape(height, image.width, image.bands)
+
+
+def _to_rgb(image: pyvips.Image) -> pyvips.Image:
+    """Convert CMYK or Lab, with or without alpha, to RGB of 8 or 16 bits without its old ICC profile."""
+    space, kind = ("srgb", "uchar") if image.format == "uchar" else ("rgb16", "ushort")
+    colours = 4 if image.interpretation == "cmyk" else 3
+    converted = image[:colours].colourspace(space)
+    if image.bands > colours:
+        # By itself: libvips takes it to range as far as the colours do. Lab's is unsigned in a signed type.
+        alpha = image[colours] if kind == "uchar" else image[colours].cast("int") & 0xFFFF
+        converted = converted.bandjoin(alpha.cast(kind))
+    converted = converted.copy()
+    converted.remove("icc-profile-data")
+    return converted
+
+
+def _enlarge(alpha: pyvips.Image, scale: int) -> pyvips.Image:
+    """Enlarge one channel by bicubic interpolation, the borders of both images at the same place."""
+    # With vips_resize() they are half a pixel of the result apart.
+    return alpha.affine(
+        [scale, 0, 0, scale],
+        interpolate=pyvips.Interpolate.new("bicubic"),
+        idx=0.5,
+        idy=0.5,
+        odx=-0.5,
+        ody=-0.5,
+        oarea=[0, 0, scale * alpha.width, scale * alpha.height],
+        extend="copy",
+    )
 
 
 def _load(path: Path, access: str) -> pyvips.Image:

@@ -30,7 +30,7 @@ def write_image(
 ) -> None:
     """Write an enlarged image while its rows arrive, in the format that the suffix names.
 
-    From the source come its greyness, its alpha channel (enlarged by bicubic interpolation), ICC profile,
+    From the source come its greyness, ICC profile,
     EXIF, XMP, IPTC and resolution, as far as libvips can write them to the format; the orientation is
     upright. JPEG and WebP have 8 bits, so 16 bits are rounded to them; JPEG has no alpha and gets a white
     background. PNG and TIFF are written without loss, TIFF in tiles of 256x256 and as BigTIFF beyond 4 GB
@@ -43,7 +43,8 @@ def write_image(
 
     Args:
         path: The file to write.
-        blocks: (rows, scale * W, 3) arrays of the source's type, scale * H rows in all. Grey is their mean.
+        blocks: (rows, scale * W, 3) arrays of the source's type, (rows, scale * W, 4) where that has alpha;
+            scale * H rows in all. Grey is the mean of the colours.
         source: The image that was enlarged.
         scale: Enlargement, from 1.
         overwrite: Whether a file of that name is replaced. The source itself never is.
@@ -52,7 +53,7 @@ def write_image(
         ArgumentError: The blocks are of another shape or type.
         ImageWriteError: The target exists, has a suffix or size that cannot be written, is in a folder that
             is missing or read-only, or the disk is full.
-        ImageReadError: The source cannot be read again for its alpha channel.
+        ImageReadError: The source cannot be read again for its metadata.
     """
     path = Path(path)
     try:
@@ -67,7 +68,7 @@ def write_image(
         try:
             encode_stream(rows, source, scale, partial)
         except pyvips.Error as error:
-            raise _encoding_error(path, source, error) from error
+            raise _encoding_error(path, error) from error
         try:
             _publish(partial, target, overwrite)
         except FileExistsError as error:
@@ -140,11 +141,7 @@ def _check_target(path: Path, source: ImageReader, scale: int, overwrite: bool) 
         raise ImageWriteError(f"{path}: the folder {folder} cannot be written to; choose another")
 
 
-def _encoding_error(path: Path, source: ImageReader, error: pyvips.Error) -> ImageWriteError:
-    if source.has_alpha:
-        # The encoder reads the source once more. If that was the fault, this raises the fitting error.
-        for _ in source.blocks(rows=16):
-            pass
+def _encoding_error(path: Path, error: pyvips.Error) -> ImageWriteError:
     if shutil.disk_usage(path.resolve().parent).free < _FULL_DISK_BYTES:
         return ImageWriteError(f"{path}: cannot be written: the disk is full; free some space on it")
     return ImageWriteError(f"{path}: cannot be written ({reason(error)}); check the disk")
@@ -152,21 +149,22 @@ def _encoding_error(path: Path, source: ImageReader, error: pyvips.Error) -> Ima
 
 def _checked(blocks: Iterable[NDArray[Any]], source: ImageReader, scale: int) -> Iterator[NDArray[Any]]:
     height, width = scale * source.height, scale * source.width
+    channels = 3 + source.has_alpha
     missing = height
     for block in blocks:
         missing -= len(block)
-        if block.shape[1:] != (width, 3) or block.dtype != source.dtype or missing < 0:
+        if block.shape[1:] != (width, channels) or block.dtype != source.dtype or missing < 0:
             raise ArgumentError(
-                f"blocks must be (rows, {width}, 3) of {source.dtype} with {height} rows in all, "
+                f"blocks must be (rows, {width}, {channels}) of {source.dtype} with {height} rows in all, "
                 f"got {block.shape} of {block.dtype} with {missing + len(block)} rows to go"
             )
-        yield _mean(block) if source.grey else block
+        yield _grey(block) if source.grey else block
     if missing:
         raise ArgumentError(f"blocks must have {height} rows in all, got {height - missing}")
 
 
-def _mean(block: NDArray[Any]) -> NDArray[Any]:
-    """Mean over the channels, rounded: (rows, W, 3) to (rows, W, 1)."""
-    total = block.sum(axis=2, dtype=np.uint32, keepdims=True)
-    rounded: NDArray[Any] = (total + 1) // 3
-    return rounded.astype(block.dtype)
+def _grey(block: NDArray[Any]) -> NDArray[Any]:
+    """Replace the three colours by their rounded mean: (rows, W, 3) to (rows, W, 1), with alpha 4 to 2."""
+    total = block[..., :3].sum(axis=2, dtype=np.uint32, keepdims=True)
+    mean: NDArray[Any] = ((total + 1) // 3).astype(block.dtype)
+    return np.concatenate([mean, block[..., 3:]], axis=2)

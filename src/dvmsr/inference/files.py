@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images import WRITABLE_SUFFIXES, check_format, open_image, write_image
 from dvmsr.images.folders import list_images
+from dvmsr.inference.transparency import enlarge_rows
 
 if TYPE_CHECKING:
     from dvmsr.engine import Profile
@@ -57,6 +58,9 @@ class UpscaledFile:
     seconds: float
     """Wall time from opening the source to having the target under its name."""
 
+    notes: tuple[str, ...] = ()
+    """What was lost or chosen, one line each; see ``dvmsr.images.ImageReader.notes``."""
+
 
 def rows_at_once(width: int) -> int:
     """Return how many rows of an image's file are read, enlarged and written at a time.
@@ -73,6 +77,7 @@ def upscale_file(
     target: str | os.PathLike[str],
     *,
     overwrite: bool = False,
+    alpha: str = "network",
     progress: Callable[[int, int], object] | None = None,
     on_profile: Callable[[Profile], object] | None = None,
 ) -> UpscaledFile:
@@ -86,6 +91,8 @@ def upscale_file(
         source: The file to read.
         target: The file to write, in the format that its suffix names. Its folder is created if missing.
         overwrite: Whether an existing target is replaced. The source itself never is.
+        alpha: How transparency is enlarged: "network" or "bicubic"; see
+            :func:`dvmsr.inference.transparency.enlarge_rows`.
         progress: Called with the number of finished pixels of the source, and of all.
         on_profile: Called at the end with where the engine's time went; see ``Upscaler.stream``.
 
@@ -95,7 +102,7 @@ def upscale_file(
     Raises:
         ImageReadError: The source is missing, empty, damaged or no image.
         ImageWriteError: The target exists or cannot be written, or the disk is full.
-        ArgumentError: A profile is asked for, and the device has none.
+        ArgumentError: A profile is asked for, and the device has none; or ``alpha`` is another word.
     """
     start = time.perf_counter()
     source, target = Path(source), Path(target)
@@ -108,7 +115,7 @@ def upscale_file(
         raise ImageWriteError(
             f"{target}: the folder {target.parent} cannot be created: {error.strerror}"
         ) from error
-    blocks = upscaler.stream(reader.blocks(rows_at_once(reader.width)), reader.width, on_profile=on_profile)
+    blocks = enlarge_rows(upscaler, reader, rows_at_once(reader.width), alpha=alpha, on_profile=on_profile)
 
     def reported() -> Iterator[NDArray[Any]]:
         rows = 0

@@ -57,19 +57,20 @@ class Upscaler:
         """Enlarge an image.
 
         Args:
-            image: (H, W, 3) RGB of uint8, uint16 (each over its full range) or float32 in [0, 1]; H and W
-                from 1.
+            image: (H, W, 3) RGB of uint8, uint16 (each over its full range) or finite float32 in [0, 1]; H
+                and W from 1.
 
         Returns:
             (scale * H, scale * W, 3) of the same type. Integers are rounded and clipped, float32 is not
             clipped.
 
         Raises:
-            ArgumentError: The image is of another shape or type.
+            ArgumentError: The image is of another shape or type, or holds NaN or infinity.
         """
         if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             shape = image.shape if isinstance(image, np.ndarray) else type(image).__name__
             raise ArgumentError(f"image must be an array of shape (height, width, 3), got {shape}")
+        _check_finite(image, first_row=0)
         return self._engine.stream(image.shape[1], image.dtype, self.threads).push(image, last=True)
 
     def stream(
@@ -96,8 +97,8 @@ class Upscaler:
             some more, until that ends.
 
         Raises:
-            ArgumentError: A block is of another width or type, there are no rows, or the device has no
-                profile.
+            ArgumentError: A block is of another width or type or holds NaN or infinity, there are no rows,
+                or the device has no profile.
         """
         stream: RowStream | None = None
         rows = 0
@@ -107,6 +108,7 @@ class Upscaler:
             if stream is None:
                 stream = self._start(width, block.dtype, profile=on_profile is not None)
                 end = np.empty((0, width, 3), block.dtype)
+            _check_finite(block, first_row=rows)
             rows += len(block)
             if len(output := stream.push(block)):
                 yield output
@@ -123,3 +125,21 @@ class Upscaler:
         if not isinstance(self._engine, Engine):
             raise ArgumentError('expected device "cpu" for a profile: it is of the native engine')
         return self._engine.stream(width, dtype, self.threads, profile=True)
+
+
+def _check_finite(rows: NDArray[Any], *, first_row: int) -> None:
+    """Refuse what is no number: through the scan it would spoil all of the image after it."""
+    if rows.dtype != np.float32:
+        return
+    with np.errstate(invalid="ignore"):
+        # Faster than a look at each: the sum is finite where all of them are.
+        if np.isfinite(rows.sum(dtype=np.float64)):
+            return
+    places = np.argwhere(~np.isfinite(rows))
+    value = rows[tuple(places[0])]
+    places[0, 0] += first_row
+    where = ", ".join(f"{name} {index}" for name, index in zip(("row", "column", "channel"), places[0]))
+    raise ArgumentError(
+        f"pixels must be finite numbers, got {value} in {where} ({len(places)} in these rows are not finite); "
+        "replace them, for instance by numpy.nan_to_num"
+    )

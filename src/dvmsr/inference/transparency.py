@@ -1,0 +1,93 @@
+"""Enlarging an image file's rows together with their transparency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import tee
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvmsr.errors import ArgumentError
+from dvmsr.images import ImageReader, spread_colours
+
+if TYPE_CHECKING:
+    from dvmsr.engine import Profile
+    from dvmsr.inference.upscaler import Upscaler
+
+ALPHA_METHODS = ("network", "bicubic")
+"""How transparency can be enlarged."""
+
+
+def enlarge_rows(
+    upscaler: Upscaler,
+    reader: ImageReader,
+    rows: int,
+    *,
+    alpha: str = "network",
+    on_profile: Callable[[Profile], object] | None = None,
+) -> Iterator[NDArray[Any]]:
+    """Enlarge an image file a few rows at a time.
+
+    Transparency goes through the network as a grey image of its own, row by row beside the colours, which
+    takes as long again; where no pixel is transparent it is not computed. Under transparent pixels the
+    network sees the colours of visible ones: see ``dvmsr.images.spread_colours``.
+
+    Args:
+        upscaler: The network.
+        reader: The image.
+        rows: Rows to read at a time, from 1.
+        alpha: "network", or "bicubic" for interpolation, which takes no time to speak of and blurs edges.
+        on_profile: Called at the end with where the engine's time went for the colours.
+
+    Yields:
+        Blocks of (n, scale * W, 3) of the file's type, with alpha (n, scale * W, 4).
+
+    Raises:
+        ArgumentError: ``alpha`` is another word.
+        ImageReadError: The file is damaged or cut short.
+    """
+    if alpha not in ALPHA_METHODS:
+        raise ArgumentError(f'alpha must be "network" or "bicubic", got {alpha!r}')
+    width = reader.width
+    if not reader.has_alpha:
+        yield from upscaler.stream(reader.blocks(rows), width, on_profile=on_profile)
+        return
+    if reader.opaque:
+        for block in upscaler.stream(reader.blocks(rows), width, on_profile=on_profile):
+            opaque = np.full((*block.shape[:2], 1), np.iinfo(block.dtype).max, block.dtype)
+            yield np.concatenate([block, opaque], axis=2)
+        return
+    samples, again = tee(spread_colours(reader.samples(rows)))
+    colours = upscaler.stream((_rgb(block[..., :-1]) for block in samples), width, on_profile=on_profile)
+    if alpha == "network":
+        grey = upscaler.stream((_rgb(block[..., -1:]) for block in again), width)
+        yield from _side_by_side(colours, (_mean(block) for block in grey))
+    else:
+        del again
+        yield from _side_by_side(colours, reader.bicubic_alpha(upscaler.scale, rows))
+
+
+def _rgb(channels: NDArray[Any]) -> NDArray[Any]:
+    """(n, W, 1 or 3) to contiguous (n, W, 3)."""
+    return np.ascontiguousarray(np.broadcast_to(channels, (*channels.shape[:2], 3)))
+
+
+def _mean(block: NDArray[Any]) -> NDArray[Any]:
+    """Rounded mean over the channels: (n, W, 3) to (n, W, 1)."""
+    total = block.sum(axis=2, dtype=np.uint32, keepdims=True)
+    mean: NDArray[Any] = ((total + 1) // 3).astype(block.dtype)
+    return mean
+
+
+def _side_by_side(colours: Iterable[NDArray[Any]], alpha: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Join the channels of two streams of rows, whose blocks may be cut at different rows."""
+    waiting: NDArray[Any] | None = None
+    supply = iter(alpha)
+    for block in colours:
+        while waiting is None or len(waiting) < len(block):
+            more = next(supply)
+            waiting = more if waiting is None else np.concatenate([waiting, more])
+        yield np.concatenate([block, waiting[: len(block)]], axis=2)
+        waiting = waiting[len(block) :]
