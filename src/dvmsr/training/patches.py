@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dvmsr.errors import ArgumentError
+from dvmsr.inference.symmetries import SYMMETRIES, apply_symmetry
 from dvmsr.training.photographs import Photograph, open_pixels
 from dvmsr.training.settings import TrainingConfig
-from dvmsr.training.symmetries import SYMMETRIES, apply_symmetry
 
 
 class Batch(NamedTuple):
