@@ -51,7 +51,7 @@ class Case(Variant):
 
     def blocks(self) -> Iterator[np.ndarray]:
         """As many rows, as many at a time as of a file and never all in memory: the first ones repeated."""
-        from dvmsr.inference.files import rows_at_once
+        from dvmsr.inference.upscaler import rows_at_once
 
         rows = rows_at_once(self.width)
         block = np.random.default_rng(0).random((rows, self.width, 3), dtype=np.float32)

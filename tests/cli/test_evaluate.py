@@ -4,10 +4,15 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from dvmsr import Upscaler
+from dvmsr.images import read_image
 
 
 def test_table_and_json_file(dvmsr, network, benchmark_set, tmp_path):
@@ -16,17 +21,49 @@ def test_table_and_json_file(dvmsr, network, benchmark_set, tmp_path):
     report = json.loads((tmp_path / "scores.json").read_text())
     assert report["weights"] == network[1]
     scores = report["datasets"]["Noise"]
-    assert set(scores) == {"images", "psnr_y", "ssim_y", "psnr_rgb", "seconds"}
     assert scores["images"] == 2
-    row = next(line for line in out.splitlines() if "Noise" in line)
-    shown = [cell.strip() for cell in re.split("[│|]", row)[1:-1]]
-    assert shown[:5] == [
-        "Noise",
-        "2",
-        f"{scores['psnr_y']:.3f}",
-        f"{scores['ssim_y']:.4f}",
-        f"{scores['psnr_rgb']:.3f}",
-    ]
+    assert list(scores["each"]) == ["one", "two"]
+    lines = iter(out.splitlines())
+    first = next(line for line in lines if "Noise" in line)
+    for line, by, shown in (
+        (first, ["Noise", "2", "bicubic"], scores["bicubic"]),
+        (next(lines), ["", "", "network"], scores),
+    ):
+        cells = [cell.strip() for cell in re.split("[│|]", line)[1:-1]]
+        numbers = [f"{shown['psnr_y']:.3f}", f"{shown['ssim_y']:.4f}", f"{shown['psnr_rgb']:.3f}"]
+        assert cells[:6] == by + numbers
+
+
+def test_outputs_are_saved(dvmsr, network, benchmark_set, tmp_path):
+    target = tmp_path / "out"
+    code, _, _ = dvmsr("evaluate", benchmark_set, *network, "--save", target)
+    assert code == 0
+    assert sorted(path.name for path in (target / "Noise").iterdir()) == ["one_x4.png", "two_x4.png"]
+    low = read_image(benchmark_set / "LR" / "one.png")
+    expected = Upscaler(network[1], threads=1).upscale(low)
+    assert np.array_equal(read_image(target / "Noise" / "one_x4.png"), expected)
+    code, out, err = dvmsr("evaluate", benchmark_set, *network, "--save", target)
+    assert (code, out) == (2, "")
+    assert "one_x4.png: exists already; save into another folder" in err
+
+
+def test_self_ensemble(dvmsr, network, benchmark_set, tmp_path):
+    code, out, _ = dvmsr(
+        "evaluate", benchmark_set, *network, "--self-ensemble", "--save", tmp_path, "--json", tmp_path / "a"
+    )
+    assert code == 0
+    assert "ensemble" in out
+    assert json.loads((tmp_path / "a").read_text())["self_ensemble"] is True
+    low = read_image(benchmark_set / "LR" / "two.png")
+    expected = Upscaler(network[1], threads=1).upscale(low, self_ensemble=True)
+    assert np.array_equal(read_image(tmp_path / "Noise" / "two_x4.png"), expected)
+
+
+def test_low_images_that_are_made_are_told(dvmsr, network, benchmark_set):
+    shutil.rmtree(benchmark_set / "LR")
+    code, out, err = dvmsr("evaluate", benchmark_set, *network)
+    assert (code, err) == (0, "Noise: no LR images, made from HR by bicubic reduction\n")
+    assert "bicubic" in out
 
 
 def test_json_has_standard_output_for_itself(dvmsr, network, benchmark_set):

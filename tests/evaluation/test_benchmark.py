@@ -5,10 +5,20 @@ import numpy as np
 import pytest
 import pyvips
 
+from dvmsr import NetworkConfig, Upscaler
 from dvmsr.errors import DatasetError
-from dvmsr.evaluation.benchmark import ImageScore, SetScore, check_sets, make_report, score_set
+from dvmsr.evaluation.benchmark import (
+    Bicubic,
+    ImageScore,
+    SelfEnsemble,
+    SetScore,
+    check_sets,
+    make_report,
+    score_set,
+)
 from dvmsr.evaluation.datasets import open_set
 from dvmsr.evaluation.metrics import psnr_rgb, psnr_y, ssim_y
+from dvmsr.images import imresize
 
 
 class NearestNeighbour:
@@ -103,24 +113,76 @@ def test_16_bit_images(benchmark_folder):
         check_sets([open_set(benchmark_folder)], scale=2)
 
 
+def test_low_images_are_made_where_there_are_none(benchmark_folder):
+    """Of the second, without the row and the column that make no whole pixel."""
+    for path in (benchmark_folder / "LR").iterdir():
+        path.unlink()
+    (benchmark_folder / "LR").rmdir()
+    benchmark = open_set(benchmark_folder, scale=2)
+    check_sets([benchmark], scale=2)
+    taken = []
+
+    class Recording(NearestNeighbour):
+        def upscale(self, image):
+            taken.append(image)
+            return super().upscale(image)
+
+    score_set(Recording(), benchmark)
+    for low, high in zip(
+        taken, (random_image(20, 24, seed=2), random_image(19, 17, seed=4)[:18, :16]), strict=True
+    ):
+        assert np.array_equal(low, imresize(high, 1 / 2))
+
+
+def test_outputs_are_handed_out(benchmark_folder):
+    outputs = {}
+    score_set(NearestNeighbour(), open_set(benchmark_folder), on_output=outputs.__setitem__)
+    assert list(outputs) == ["a", "b"]
+    assert np.array_equal(outputs["b"], NearestNeighbour().upscale(random_image(9, 8, seed=3)))
+
+
+def test_bicubic_is_imresize():
+    image = random_image(5, 6)
+    assert np.array_equal(Bicubic(4).upscale(image), imresize(image, 4))
+
+
+def test_self_ensemble_averages(make_weights):
+    upscaler = Upscaler(make_weights(NetworkConfig(scale=2, channels=8, blocks=1)), threads=1)
+    image = random_image(5, 6)
+    assert SelfEnsemble(upscaler).scale == 2
+    expected = upscaler.upscale(image, self_ensemble=True)
+    assert np.array_equal(SelfEnsemble(upscaler).upscale(image), expected)
+
+
 def test_report_is_json():
     images = (ImageScore("a", 30.0, 0.9, 28.0, 0.5), ImageScore("b", 32.0, 0.8, 29.0, 0.25))
-    report = make_report("weights.safetensors", [SetScore("Set2", images)])
-    assert json.loads(json.dumps(report, allow_nan=False)) == {
-        "weights": "weights.safetensors",
-        "datasets": {
-            "Set2": {
-                "images": 2,
-                "psnr_y": 31.0,
-                "ssim_y": pytest.approx(0.85),
-                "psnr_rgb": 28.5,
-                "seconds": 0.75,
-            }
-        },
+    others = (ImageScore("a", 29.0, 0.5, 27.0, 0.1), ImageScore("b", 30.0, 0.75, 28.0, 0.1))
+    report = make_report("weights.safetensors", [SetScore("Set2", images)], [SetScore("Set2", others)])
+    report = json.loads(json.dumps(report, allow_nan=False))
+    assert (report["weights"], report["self_ensemble"]) == ("weights.safetensors", False)
+    scores = report["datasets"]["Set2"]
+    each, bicubic = scores.pop("each"), scores.pop("bicubic")
+    assert scores == {
+        "images": 2,
+        "psnr_y": 31.0,
+        "ssim_y": pytest.approx(0.85),
+        "psnr_rgb": 28.5,
+        "seconds": 0.75,
+    }
+    assert (bicubic["psnr_y"], bicubic["ssim_y"]) == (29.5, 0.625)
+    assert list(each) == ["a", "b"]
+    assert each["b"] == {
+        "psnr_y": 32.0,
+        "ssim_y": 0.8,
+        "psnr_rgb": 29.0,
+        "seconds": 0.25,
+        "bicubic": {"psnr_y": 30.0, "ssim_y": 0.75, "psnr_rgb": 28.0, "seconds": 0.1},
     }
 
 
 def test_report_has_no_infinity():
-    report = make_report("w", [SetScore("Set1", (ImageScore("a", math.inf, 1.0, math.inf, 0.1),))])
+    scores = [SetScore("Set1", (ImageScore("a", math.inf, 1.0, math.inf, 0.1),))]
+    report = make_report("w", scores, scores)
     assert report["datasets"]["Set1"]["psnr_y"] is None
     assert report["datasets"]["Set1"]["psnr_rgb"] is None
+    assert report["datasets"]["Set1"]["each"]["a"]["bicubic"]["psnr_y"] is None

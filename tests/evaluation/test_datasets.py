@@ -33,13 +33,74 @@ def test_name_of_the_working_directory(tmp_path, monkeypatch):
     assert open_set(Path()).name == "Set5"
 
 
-@pytest.mark.parametrize("missing", ["HR", "LR"])
-def test_missing_folder(tmp_path, missing):
-    folder = make_set(tmp_path / "Set5", [], [])
-    (folder / missing).rmdir()
-    (folder / ("LR" if missing == "HR" else "HR") / "a.png").touch()
-    with pytest.raises(DatasetError, match=f"Set5: no folder {missing}; expected HR/ and LR/"):
+def test_lr_without_hr(tmp_path):
+    folder = make_set(tmp_path / "Set5", ["a.png"], ["a.png"])
+    (folder / "HR" / "a.png").unlink()
+    (folder / "HR").rmdir()
+    with pytest.raises(DatasetError, match="Set5: no folder HR; expected HR/ and LR/"):
         open_set(folder)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(DatasetError, match="none: no folder HR"):
+        open_set(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("high", "low"),
+    [
+        ("HR/baby.png", "LR/baby.png"),
+        ("HR/baby.png", "LR/babyx4.png"),
+        ("HR/baby.png", "LR_bicubic/X4/babyx4.png"),
+        ("HR/0001.png", "LR/X4/0001x4m.png"),
+        ("DIV2K_valid_HR/0801.png", "DIV2K_valid_LR_bicubic/X4/0801x4.png"),
+        ("GTmod12/baby.png", "LRbicx4/baby.png"),
+        ("HR/img_001_SRF_4_HR.png", "LR/img_001_SRF_4_LR.png"),
+        ("HR/baby_HR_x4.png", "LR/baby_LRBI_x4.png"),
+        ("image_SRF_4/img_001_SRF_4_HR.png", "image_SRF_4/img_001_SRF_4_LR.png"),
+    ],
+)
+def test_layouts_of_downloads(tmp_path, high, low):
+    folder = tmp_path / "Set5"
+    # What lies beside them: the other scale's folder, and what else SelfExSR's folders hold.
+    for file in (high, low, low.replace("4", "2"), high.replace("_HR", "_bicubic")):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        if file in (high, low) or "/X2/" in file or "SRF_4/" in file:
+            (folder / file).touch()
+    found = open_set(folder / "image_SRF_4" if high.startswith("image") else folder, scale=4)
+    assert found.name == "Set5"
+    assert [(pair.high, pair.low) for pair in found.pairs] == [(folder / high, folder / low)]
+    assert found.has_low
+
+
+@pytest.mark.parametrize("place", ["HR", "."])
+def test_hr_alone(tmp_path, place):
+    folder = tmp_path / "Mine"
+    (folder / place).mkdir(parents=True)
+    for name in ("b.png", "a.png"):
+        (folder / place / name).touch()
+    found = open_set(folder)
+    assert found.name == "Mine"
+    assert [(pair.name, pair.low) for pair in found.pairs] == [("a", None), ("b", None)]
+    assert not found.has_low
+
+
+def test_two_sets_in_one_folder(tmp_path):
+    for name in ("DIV2K_train_HR", "DIV2K_valid_HR"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(DatasetError, match="holds DIV2K_train_HR and DIV2K_valid_HR; lay each set"):
+        open_set(tmp_path)
+
+
+def test_names_that_become_one(tmp_path):
+    folder = make_set(tmp_path, ["a.png", "b.png"], ["ax4.png", "a_x4.png"])
+    with pytest.raises(DatasetError, match=r"LR: two images named a: a_x4\.png, ax4\.png"):
+        open_set(folder)
+
+
+def test_names_that_end_like_a_scale_pair_as_they_are(tmp_path):
+    folder = make_set(tmp_path, ["bmw x4.png", "bmw x3.png"], ["bmw x4.png", "bmw x3.png"])
+    assert [pair.name for pair in open_set(folder).pairs] == ["bmw x3", "bmw x4"]
 
 
 def test_empty_folder(tmp_path):
@@ -50,9 +111,9 @@ def test_empty_folder(tmp_path):
 @pytest.mark.parametrize(
     ("high", "low", "message"),
     [
-        ("ab", "b", "in HR but not in LR: a$"),
-        ("b", "bc", "in LR but not in HR: c$"),
-        ("abcdef", "f", "in HR but not in LR: a, b, c and 2 more$"),
+        ("ab", "b", "HR: has no partner in .*LR: a; HR and LR"),
+        ("b", "bc", "LR: has no partner in .*HR: c; HR and LR"),
+        ("abcdef", "f", "HR: has no partner in .*LR: a, b, c and 2 more; HR and LR"),
     ],
 )
 def test_unpaired_names(tmp_path, high, low, message):

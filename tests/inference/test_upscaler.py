@@ -5,6 +5,7 @@ import pytest
 import pyvips
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import dvmsr
 from dvmsr import ArgumentError, ImageReadError, ImageWriteError, NetworkConfig, Upscaler, WeightsError
@@ -102,26 +103,141 @@ class TestUpscaler:
     def test_small_images(self, upscaler, height, width):
         assert upscaler.upscale(noise(height, width)).shape == (2 * height, 2 * width, 3)
 
+    def test_doubles_are_computed_as_floats(self, upscaler):
+        image = noise(9, 7, np.float32)
+        output = upscaler.upscale(image.astype(np.float64))
+        assert output.dtype == np.float64
+        assert np.array_equal(output, upscaler.upscale(image))
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+    def test_grey(self, upscaler, dtype):
+        """As of three channels alike, whose mean it is."""
+        grey = noise(9, 7, np.float32 if dtype == np.float64 else dtype)[..., 0].astype(dtype)
+        mean = upscaler.upscale(np.stack([grey] * 3, axis=2)).mean(axis=2, dtype=np.float64)
+        output = upscaler.upscale(grey)
+        assert (output.shape, output.dtype) == ((18, 14), dtype)
+        assert np.abs(output - mean).max() <= (0.5 if np.dtype(dtype).kind == "u" else 1e-6)
+        assert np.array_equal(upscaler.upscale(grey[..., None]), output[..., None])
+
     @pytest.mark.parametrize(
-        ("image", "got"),
+        ("image", "told"),
         [
-            (noise(4, 4)[..., 0], r"\(4, 4\)"),
-            (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\)"),
-            (noise(4, 4)[None], r"\(1, 4, 4, 3\)"),
-            (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
-            (np.zeros((4, 0, 3), np.uint8), r"\(4, 0, 3\)"),
-            (noise(4, 4).tolist(), "list"),
-            (None, "NoneType"),
+            (
+                np.zeros((4, 4, 4), np.uint8),
+                r"got \(4, 4, 4\); leave .* out: image\[\.\.\., :3\] .*",
+            ),
+            (
+                np.zeros((4, 4, 2), np.uint8),
+                r"got \(4, 4, 2\); leave .* out: image\[\.\.\., 0\] .*",
+            ),
+            (noise(4, 4)[None], r"got \(1, 4, 4, 3\); enlarge the images of a batch one by one"),
+            (
+                noise(4, 4).transpose(2, 0, 1),
+                r"got \(3, 4, 4\); put the channels last: image\.transpose\(1, 2, 0\)",
+            ),
+            (np.zeros((0, 4, 3), np.uint8), r"got \(0, 4, 3\)"),
+            (np.zeros((4, 0), np.uint8), r"got \(4, 0\)"),
+            (noise(4, 4).tolist(), r"got list; convert it: numpy\.asarray\(image\)"),
+            (None, "got NoneType"),
         ],
-        ids=["grey", "alpha", "batch", "no rows", "no columns", "list", "none"],
+        ids=["alpha", "grey alpha", "batch", "channels first", "no rows", "no columns", "list", "none"],
     )
-    def test_no_image(self, upscaler, image, got):
-        with pytest.raises(ArgumentError, match=rf"^image must be an array of shape .*, got {got}$"):
+    def test_no_image(self, upscaler, image, told):
+        with pytest.raises(ArgumentError, match=rf"^image must be an array of shape .*, {told}$"):
             upscaler.upscale(image)
 
-    def test_type_of_no_image(self, upscaler):
-        with pytest.raises(ArgumentError, match=r"^pixels must be uint8, uint16 or float32, got float64$"):
-            upscaler.upscale(np.zeros((4, 4, 3)))
+    def test_tensor(self, upscaler):
+        torch = pytest.importorskip("torch")
+        with pytest.raises(ArgumentError, match=r"got Tensor; convert it: image\.permute\(1, 2, 0\)\.cpu"):
+            upscaler.upscale(torch.zeros(3, 4, 4))
+
+    @pytest.mark.parametrize(
+        ("dtype", "way"),
+        [
+            (np.int64, r"image\.astype\(numpy\.uint8\) if its values are 0 to 255"),
+            (np.float16, r"image\.astype\(numpy\.float32\)"),
+            (bool, r"image\.astype\(numpy\.uint8\) \* 255"),
+        ],
+    )
+    def test_type_of_no_image(self, upscaler, dtype, way):
+        with pytest.raises(ArgumentError, match=rf"^pixels must be uint8, .*, got \w+; convert them: {way}$"):
+            upscaler.upscale(np.zeros((4, 4, 3), dtype))
+
+
+class TestPillowImages:
+    @pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+    def test_comes_back_as_one(self, weights, upscaler, mode):
+        pixels = noise(9, 7, np.uint16 if mode == "I;16" else np.uint8)
+        pixels = pixels if mode == "RGB" else np.ascontiguousarray(pixels[..., 0])
+        image = Image.fromarray(pixels)
+        assert image.mode == mode
+        for output in (upscaler.upscale(image), dvmsr.upscale(image, weights=weights, threads=1)):
+            assert isinstance(output, Image.Image)
+            assert (output.mode, output.size) == (mode, (14, 18))
+            assert np.array_equal(np.asarray(output), upscaler.upscale(pixels))
+
+    @pytest.mark.parametrize(("mode", "lost"), [("RGBA", ", which drops its transparency"), ("P", "")])
+    def test_other_modes_are_told_how_to_convert(self, upscaler, mode, lost):
+        told = rf'got {mode}; convert it: image\.convert\("RGB"\){lost} \('
+        with pytest.raises(ArgumentError, match=told):
+            upscaler.upscale(Image.new(mode, (7, 9)))
+
+
+class TestSelfEnsemble:
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+    def test_is_the_mean_of_eight(self, upscaler, dtype):
+        image = noise(9, 7, dtype)
+        most = 1 if dtype == np.float32 else np.iinfo(dtype).max
+        exact = (image / most).astype(np.float32)
+        outputs = []
+        for quarters in range(4):
+            for flip in (False, True):
+                turned = np.rot90(exact[:, ::-1] if flip else exact, quarters)
+                output = np.rot90(upscaler.upscale(np.ascontiguousarray(turned)), -quarters)
+                outputs.append(output[:, ::-1] if flip else output)
+        mean = np.mean(outputs, axis=0, dtype=np.float64)
+        output = upscaler.upscale(image, self_ensemble=True)
+        assert output.dtype == dtype
+        if dtype == np.float32:
+            assert np.abs(output - mean).max() < 1e-6
+        else:
+            assert np.abs(output - most * np.clip(mean, 0, 1)).max() <= 0.51
+
+    def test_turns_with_the_image(self, upscaler):
+        image = noise(9, 7, np.float32)
+        output = upscaler.upscale(image, self_ensemble=True)
+        turned = upscaler.upscale(np.ascontiguousarray(np.rot90(image)), self_ensemble=True)
+        assert np.abs(np.rot90(output) - turned).max() < 1e-6
+
+    def test_grey_and_short_form(self, weights, upscaler):
+        grey = noise(9, 7)[..., 0]
+        output = upscaler.upscale(grey, self_ensemble=True)
+        assert output.shape == (18, 14)
+        assert np.array_equal(dvmsr.upscale(grey, weights=weights, threads=1, self_ensemble=True), output)
+
+
+class TestProgress:
+    @pytest.mark.parametrize("self_ensemble", [False, True])
+    def test_counts_all_pixels(self, upscaler, self_ensemble):
+        seen = []
+        image = noise(300, 130)
+        output = upscaler.upscale(
+            image, self_ensemble=self_ensemble, progress=lambda *state: seen.append(state)
+        )
+        assert np.array_equal(output, upscaler.upscale(image, self_ensemble=self_ensemble))
+        passes = 8 if self_ensemble else 1
+        finished = [done for done, _ in seen]
+        assert len(seen) > 2 * passes
+        assert finished == sorted(set(finished))
+        assert {total for _, total in seen} == {passes * 300 * 130}
+        assert finished[-1] == passes * 300 * 130
+
+    def test_what_it_raises_ends_the_work(self, upscaler):
+        def stop(*_):
+            raise RuntimeError("enough")
+
+        with pytest.raises(RuntimeError, match="enough"):
+            upscaler.upscale(noise(300, 130), progress=stop)
 
 
 class TestStream:
@@ -234,13 +350,19 @@ class TestShortForm:
         assert read_image(target).shape == (18, 14, 3)
 
     def test_output_is_for_files(self, weights, tmp_path):
-        with pytest.raises(ArgumentError, match=r"^output is only for an image file, got an array"):
+        with pytest.raises(ArgumentError, match=r"^output is only for an image file, got ndarray; save"):
             dvmsr.upscale(noise(9, 7), output=tmp_path / "large.png", weights=weights)
 
     @pytest.mark.parametrize("image", [None, 3, b"photo.png", [[1, 2, 3]]])
     def test_neither_array_nor_path(self, weights, image):
-        with pytest.raises(ArgumentError, match=r"^image must be an array or a path, got "):
+        with pytest.raises(ArgumentError, match=r"^image must be an array .* or the path of an image, got "):
             dvmsr.upscale(image, weights=weights)
+
+    def test_progress_of_a_file(self, weights, photo):
+        for output in ({}, {"output": photo.with_name("large.png")}):
+            seen = []
+            dvmsr.upscale(photo, weights=weights, progress=lambda *state: seen.append(state), **output)  # noqa: B023
+            assert seen[-1] == (63, 63)
 
     def test_missing_file(self, weights, tmp_path):
         with pytest.raises(ImageReadError, match="no such file"):

@@ -8,17 +8,12 @@ import torch
 
 from dvmsr import ArgumentError
 from dvmsr.images import imresize
+from dvmsr.inference.symmetries import SYMMETRIES, apply_symmetry, undo_symmetry
 from dvmsr.training import RunSettings, TeacherSettings, TrainingConfig
 from dvmsr.training.degrading import DegradationSettings, draw_degradation
 from dvmsr.training.patches import Batch, PatchBatches, StepLoader, check_split
 from dvmsr.training.photographs import Photograph
-from dvmsr.training.symmetries import (
-    SYMMETRIES,
-    apply_symmetry,
-    apply_symmetry_to_tensor,
-    undo_symmetry,
-    undo_symmetry_of_tensor,
-)
+from dvmsr.training.symmetries import apply_symmetry_to_tensor, undo_symmetry_of_tensor
 
 
 @pytest.fixture

@@ -72,8 +72,19 @@ def test_pairs_that_do_not_fit(photographs, tmp_path):
     with pytest.raises(DatasetError, match=r"0\.png is 66x70 pixels, but scale 4 of .*0\.png is 64x64"):
         load(data)
     (tmp_path / "1.png").rename(tmp_path / "other.png")
-    with pytest.raises(DatasetError, match=r"only in one of them: 1, other; HR and LR images pair by name"):
+    with pytest.raises(DatasetError, match=r"has no partner in .*: 1; HR and LR images pair by name"):
         load(data)
+
+
+def test_pairs_as_div2k_names_them(tmp_path):
+    for file in ("HR/0001.png", "HR/0002.png", "X4/0001x4.png", "X4/0002x4.png"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    found = find_photographs(DataSettings(hr=(str(tmp_path / "HR"),), lr=(str(tmp_path / "X4"),)))
+    assert [(file.high.name, file.low.name) for file in found if file.low] == [
+        ("0001.png", "0001x4.png"),
+        ("0002.png", "0002x4.png"),
+    ]
 
 
 @pytest.mark.parametrize("twice", ["hr", "lr"])

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from dvmsr import ArgumentError
+from dvmsr.inference.symmetries import apply_symmetry
 from dvmsr.model import DVMSR
 from dvmsr.training import LossSettings, TeacherSettings, TrainingConfig
 from dvmsr.training.patches import Batch
 from dvmsr.training.photographs import Photograph, open_pixels
-from dvmsr.training.symmetries import apply_symmetry
 from dvmsr.training.task import DistillationTask
 from dvmsr.training.teacher import Teacher, TeacherOutputs, load_teachers
 from dvmsr.weights import load_weights

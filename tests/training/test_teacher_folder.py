@@ -11,12 +11,12 @@ import torch
 
 from dvmsr import ArgumentError, DatasetError
 from dvmsr.images import read_image
+from dvmsr.inference.symmetries import apply_symmetry
 from dvmsr.model import DVMSR
 from dvmsr.training import DataSettings, LossSettings, TeacherSettings, TrainingConfig, train
 from dvmsr.training.patches import PatchBatches
 from dvmsr.training.photograph_files import add_teacher_outputs, find_photographs
 from dvmsr.training.photographs import PhotographLoader, open_pixels
-from dvmsr.training.symmetries import apply_symmetry
 from dvmsr.training.task import DistillationTask
 from dvmsr.training.teacher import Teacher
 from dvmsr.weights import load_weights

@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
 from dvmsr.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from dvmsr.evaluation.benchmark import SetScore
+
 
 def evaluate(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR", help="Benchmark sets: folders with HR/ and LR/, their names paired."),
+        typer.Argument(
+            metavar="DIR",
+            help="Benchmark sets as they are downloaded: folders with HR/ and LR/, with DIV2K's "
+            "LR_bicubic/X4/, or with HR images alone, whose LR images are then made.",
+        ),
     ],
     weights: Weights = None,
     residual: Residual = None,
     threads: Threads = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
+    self_ensemble: Annotated[
+        bool,
+        typer.Option(
+            "--self-ensemble", help="Average over the 8 flips and rotations: 8 times the work, better."
+        ),
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also save the enlarged images, as FOLDER/SET/NAME_x4.png."),
+    ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the scores to this file; - is standard output.")
+        Path | None,
+        typer.Option(
+            "--json", help="Also write the scores, each image's too, to this file; - is standard output."
+        ),
     ] = None,
     debug: Debug = False,  # noqa: ARG001 - remembered by its callback
 ) -> None:
@@ -33,8 +56,9 @@ def evaluate(
     from rich.markup import escape
     from rich.table import Table
 
-    from dvmsr.evaluation.benchmark import ImageScore, check_sets, make_report, score_set
+    from dvmsr.evaluation.benchmark import Bicubic, SelfEnsemble, check_sets, make_report, score_set
     from dvmsr.evaluation.datasets import open_sets
+    from dvmsr.evaluation.saving import OutputFolder
     from dvmsr.inference.upscaler import Upscaler
     from dvmsr.weights import shipped_weights
 
@@ -44,35 +68,39 @@ def evaluate(
     # Before the work, not after it.
     if json_file is not None and not to_stdout and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
-    sets = open_sets(folders)
     upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
+    sets = open_sets(folders, upscaler.scale)
+    outputs = OutputFolder(save, upscaler.scale) if save is not None else None
+    if outputs is not None:
+        outputs.check(sets)
     check_sets(sets, upscaler.scale)
-    table = Table("Set", "Images", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
-    for column in table.columns[1:]:
+    for benchmark in sets:
+        if not benchmark.has_low:
+            typer.echo(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", err=True)
+    bicubic = Bicubic(upscaler.scale)
+    scored = SelfEnsemble(upscaler) if self_ensemble else upscaler
+    table = Table("Set", "Images", "By", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
+    for column in (table.columns[1], *table.columns[3:]):
         column.justify = "right"
-    scores = []
+    scores, references = [], []
     for number, benchmark in enumerate(sets, start=1):
-        label, total = f"[{number}/{len(sets)}] {benchmark.name}", len(benchmark.pairs)
-        done = itertools.count(1)
-        with console.status(escape(f"{label}: 0 of {total} images")) as status:
-
-            def show(_: ImageScore) -> None:
-                status.update(escape(f"{label}: {next(done)} of {total} images"))  # noqa: B023 - called here
-
-            score = score_set(upscaler, benchmark, on_image=show)
+        label, total = escape(f"[{number}/{len(sets)}] {benchmark.name}"), len(benchmark.pairs)
+        with console.status(f"{label}: bicubic interpolation") as status:
+            reference = score_set(bicubic, benchmark)
+            status.update(f"{label}: 0 of {total} images")
+            show = _counter(status, label, total)
+            keep = outputs.keep(benchmark) if outputs is not None else None
+            score = score_set(scored, benchmark, on_image=show, on_output=keep)
         scores.append(score)
-        table.add_row(
-            score.name,
-            str(len(score.images)),
-            f"{score.psnr_y:.3f}",
-            f"{score.ssim_y:.4f}",
-            f"{score.psnr_rgb:.3f}",
-            f"{score.seconds:.2f}",
-        )
+        references.append(reference)
+        table.add_row(score.name, str(total), "bicubic", *_cells(reference))
+        table.add_row("", "", "ensemble" if self_ensemble else "network", *_cells(score))
+        table.add_section()
     console.print(table)
     if json_file is None:
         return
-    report = json.dumps(make_report(str(weights or shipped_weights().name), scores), indent=2)
+    name = str(weights or shipped_weights().name)
+    report = json.dumps(make_report(name, scores, references, self_ensemble=self_ensemble), indent=2)
     if to_stdout:
         typer.echo(report)
         return
@@ -80,3 +108,12 @@ def evaluate(
         json_file.write_text(report + "\n", encoding="utf-8")
     except OSError as error:
         raise ArgumentError(f"{json_file}: cannot be written: {error.strerror}") from error
+
+
+def _counter(status: Status, label: str, total: int) -> Callable[[object], None]:
+    done = itertools.count(1)
+    return lambda _: status.update(f"{label}: {next(done)} of {total} images")
+
+
+def _cells(score: SetScore) -> tuple[str, str, str, str]:
+    return f"{score.psnr_y:.3f}", f"{score.ssim_y:.4f}", f"{score.psnr_rgb:.3f}", f"{score.seconds:.2f}"

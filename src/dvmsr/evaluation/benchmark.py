@@ -6,17 +6,17 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvmsr.errors import DatasetError
 from dvmsr.evaluation.datasets import BenchmarkSet, ImagePair
-from dvmsr.evaluation.metrics import WINDOW_SIZE, psnr_rgb, psnr_y, ssim_y
-from dvmsr.images import read_image
+from dvmsr.evaluation.metrics import psnr_rgb, psnr_y, ssim_y
+from dvmsr.evaluation.pairs import check_pair, read_pair
+from dvmsr.images import imresize
+from dvmsr.inference import Upscaler
 
 
 class SupportsUpscale(Protocol):
@@ -30,6 +30,37 @@ class SupportsUpscale(Protocol):
     def upscale(self, image: NDArray[np.uint8], /) -> NDArray[Any]:
         """Enlarge (H, W, 3) uint8 to (scale*H, scale*W, 3) uint8."""
         ...
+
+
+class Bicubic:
+    """Bicubic interpolation, to compare networks with.
+
+    Args:
+        scale: Enlargement.
+    """
+
+    def __init__(self, scale: int) -> None:
+        self.scale = scale
+
+    def upscale(self, image: NDArray[np.uint8], /) -> NDArray[np.uint8]:
+        """Enlarge (H, W, 3) to (scale*H, scale*W, 3)."""
+        return imresize(image, self.scale)
+
+
+class SelfEnsemble:
+    """An upscaler whose outputs are averaged over the flips and rotations of the input.
+
+    Args:
+        upscaler: The upscaler.
+    """
+
+    def __init__(self, upscaler: Upscaler) -> None:
+        self._upscaler = upscaler
+        self.scale = upscaler.scale
+
+    def upscale(self, image: NDArray[np.uint8], /) -> NDArray[np.uint8]:
+        """Enlarge (H, W, 3) to (scale*H, scale*W, 3)."""
+        return self._upscaler.upscale(image, self_ensemble=True)
 
 
 @dataclass(frozen=True)
@@ -94,21 +125,16 @@ def check_sets(benchmarks: Iterable[BenchmarkSet], scale: int) -> None:
         DatasetError: An image is not 8 bit or too small to score, or a pair's sizes do not fit the scale.
         ImageReadError: A file cannot be read.
     """
-    # Scoring works without libvips, this does not.
-    from dvmsr.images import open_image
-
     for benchmark in benchmarks:
         for pair in benchmark.pairs:
-            low, high = open_image(pair.low), open_image(pair.high)
-            _check_type(pair.low, low.dtype)
-            _check_type(pair.high, high.dtype)
-            _check_sizes(pair, (low.height, low.width), (high.height, high.width), scale)
+            check_pair(pair, scale)
 
 
 def score_set(
     upscaler: SupportsUpscale,
     benchmark: BenchmarkSet,
     on_image: Callable[[ImageScore], object] | None = None,
+    on_output: Callable[[str, NDArray[np.uint8]], object] | None = None,
 ) -> SetScore:
     """Enlarge the LR image of each pair and compare it with the HR image.
 
@@ -118,6 +144,7 @@ def score_set(
         upscaler: What is scored.
         benchmark: The set.
         on_image: Called with each image's score, for instance to show progress.
+        on_output: Called with each image's name and the enlarged image, for instance to save it.
 
     Returns:
         The scores.
@@ -128,82 +155,72 @@ def score_set(
     """
     scores = []
     for pair in benchmark.pairs:
-        score = _score_pair(upscaler, pair)
+        score = _score_pair(upscaler, pair, on_output)
         scores.append(score)
         if on_image is not None:
             on_image(score)
     return SetScore(benchmark.name, tuple(scores))
 
 
-def make_report(weights: str, scores: Sequence[SetScore]) -> dict[str, Any]:
+def make_report(
+    weights: str, scores: Sequence[SetScore], bicubic: Sequence[SetScore], *, self_ensemble: bool = False
+) -> dict[str, Any]:
     """The content of the JSON file that ``dvmsr evaluate --json`` writes.
 
     Args:
         weights: What was scored.
         scores: The scores of all sets.
+        bicubic: Those of bicubic interpolation on the same sets.
+        self_ensemble: Whether the outputs were averaged over the flips and rotations of the input.
 
     Returns:
-        Only dicts, strings and numbers; None for an infinite PSNR (an output that equals its ground truth),
-        because JSON has no infinity.
+        Only dicts, lists, strings, booleans and numbers; None for an infinite PSNR (an output that equals its
+        ground truth), because JSON has no infinity.
     """
     return {
         "weights": weights,
+        "self_ensemble": self_ensemble,
         "datasets": {
             score.name: {
                 "images": len(score.images),
-                "psnr_y": _finite(score.psnr_y),
-                "ssim_y": score.ssim_y,
-                "psnr_rgb": _finite(score.psnr_rgb),
-                "seconds": score.seconds,
+                **_numbers(score),
+                "bicubic": _numbers(reference),
+                "each": {
+                    image.name: {**_numbers(image), "bicubic": _numbers(other)}
+                    for image, other in zip(score.images, reference.images, strict=True)
+                },
             }
-            for score in scores
+            for score, reference in zip(scores, bicubic, strict=True)
         },
     }
 
 
-def _score_pair(upscaler: SupportsUpscale, pair: ImagePair) -> ImageScore:
-    low, high = _read(pair.low), _read(pair.high)
+def _score_pair(
+    upscaler: SupportsUpscale, pair: ImagePair, on_output: Callable[[str, NDArray[np.uint8]], object] | None
+) -> ImageScore:
     scale = upscaler.scale
-    height, width = _check_sizes(pair, low.shape[:2], high.shape[:2], scale)
+    low, high = read_pair(pair, scale)
     start = time.perf_counter()
     output = upscaler.upscale(low)
     seconds = time.perf_counter() - start
-    target = high[:height, :width]
+    if on_output is not None:
+        on_output(pair.name, output)
     return ImageScore(
         name=pair.name,
-        psnr_y=psnr_y(output, target, border=scale),
-        ssim_y=ssim_y(output, target, border=scale),
-        psnr_rgb=psnr_rgb(output, target, border=scale),
+        psnr_y=psnr_y(output, high, border=scale),
+        ssim_y=ssim_y(output, high, border=scale),
+        psnr_rgb=psnr_rgb(output, high, border=scale),
         seconds=seconds,
     )
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
-    image = read_image(path)
-    _check_type(path, image.dtype)
-    return image
-
-
-def _check_type(path: Path, dtype: np.dtype[Any]) -> None:
-    if dtype != np.uint8:
-        raise DatasetError(f"{path}: scores are defined for 8 bit images, this one is {dtype}")
-
-
-def _check_sizes(pair: ImagePair, low: tuple[int, ...], high: tuple[int, ...], scale: int) -> tuple[int, int]:
-    """Check a pair's (rows, columns); return those to compare."""
-    height, width = scale * low[0], scale * low[1]
-    # LR images are made from an HR image whose sides were cut to multiples of the scale.
-    if not (0 <= high[0] - height < scale and 0 <= high[1] - width < scale):
-        raise DatasetError(
-            f"{pair.high}: {high[1]}x{high[0]} pixels, but scale {scale} of {low[1]}x{low[0]} in LR is "
-            f"{width}x{height}"
-        )
-    if min(height, width) < WINDOW_SIZE + 2 * scale:
-        raise DatasetError(
-            f"{pair.high}: {high[1]}x{high[0]} pixels are too few to score at scale {scale}; "
-            f"expected from {WINDOW_SIZE + 2 * scale} on each side"
-        )
-    return height, width
+def _numbers(score: ImageScore | SetScore) -> dict[str, float | None]:
+    return {
+        "psnr_y": _finite(score.psnr_y),
+        "ssim_y": score.ssim_y,
+        "psnr_rgb": _finite(score.psnr_rgb),
+        "seconds": score.seconds,
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dvmsr.images.resize import imresize
+from dvmsr.images.resize import imresize, make_pair
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
 from dvmsr.images.transparency import spread_colours
 
@@ -11,6 +11,7 @@ __all__ = [
     "ImageReader",
     "check_format",
     "imresize",
+    "make_pair",
     "open_image",
     "read_image",
     "spread_colours",

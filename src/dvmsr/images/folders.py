@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dvmsr.errors import DatasetError
@@ -42,23 +42,30 @@ def list_images(folder: Path) -> list[Path]:
     return images
 
 
-def images_by_name(folder: Path) -> dict[str, Path]:
+def images_by_name(folder: Path, name_of: Callable[[str], str] = str) -> dict[str, Path]:
     """Return the images of a folder by their names without suffix, as HR and LR images pair.
 
     Args:
         folder: See :func:`list_images`.
+        name_of: Turns a file's name without its suffix into the name that it goes by.
 
     Raises:
         DatasetError: As :func:`list_images`; or two images have one name.
     """
+    return name_images(folder, list_images(folder), name_of)
+
+
+def name_images(folder: Path, images: Iterable[Path], name_of: Callable[[str], str]) -> dict[str, Path]:
+    """Do as :func:`images_by_name` for some of a folder's images."""
     named: dict[str, Path] = {}
-    for path in list_images(folder):
-        if path.stem in named:
+    for path in images:
+        name = name_of(path.stem)
+        if name in named:
             raise DatasetError(
-                f"{folder}: two images named {path.stem}: {named[path.stem].name}, {path.name};"
+                f"{folder}: two images named {name}: {named[name].name}, {path.name};"
                 " HR and LR images pair by name"
             )
-        named[path.stem] = path
+        named[name] = path
     return named
 
 

@@ -59,6 +59,25 @@ def imresize(
     return image
 
 
+def make_pair(image: NDArray[Any], scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Make the LR image of an HR image, as benchmarks make theirs.
+
+    Args:
+        image: (H, W, channels), of a type of ``imresize``.
+        scale: How many times smaller the LR image is.
+
+    Returns:
+        The LR image, (H // scale, W // scale, channels), and the HR image without the last rows and columns
+        that make no whole LR pixel. Both are empty where no LR pixel is left.
+
+    Raises:
+        ArgumentError: The image is none of these.
+    """
+    height, width = (side - side % scale for side in image.shape[:2])
+    high = np.ascontiguousarray(image[:height, :width])
+    return (imresize(high, 1 / scale) if high.size else high), high
+
+
 def _resize_axis(image: NDArray[Any], axis: int, size: int, scale: float) -> NDArray[Any]:
     indices, weights = _taps(image.shape[axis], size, scale)
     weight_shape = [1] * image.ndim

@@ -15,14 +15,10 @@ from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images import WRITABLE_SUFFIXES, check_format, open_image, write_image
 from dvmsr.images.folders import list_images
 from dvmsr.inference.transparency import enlarge_rows
+from dvmsr.inference.upscaler import Upscaler, rows_at_once
 
 if TYPE_CHECKING:
     from dvmsr.engine import Profile
-    from dvmsr.inference.upscaler import Upscaler
-
-# At the end of a block threads wait for each other, so it should hold some work; and little memory.
-_LEAST_ROWS = 16
-_LEAST_PIXELS = 16_384
 
 
 @dataclass(frozen=True)
@@ -60,15 +56,6 @@ class UpscaledFile:
 
     notes: tuple[str, ...] = ()
     """What was lost or chosen, one line each; see ``dvmsr.images.ImageReader.notes``."""
-
-
-def rows_at_once(width: int) -> int:
-    """Return how many rows of an image's file are read, enlarged and written at a time.
-
-    Args:
-        width: Columns of the image.
-    """
-    return max(_LEAST_ROWS, _LEAST_PIXELS // width)
 
 
 def upscale_file(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.upscaler import Upscaler
 from dvmsr.weights import Weights
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 
 @overload
@@ -22,7 +25,22 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    self_ensemble: bool = False,
+    progress: Callable[[int, int], object] | None = None,
 ) -> NDArray[Any]: ...
+
+
+@overload
+def upscale(
+    image: PIL.Image.Image,
+    *,
+    weights: str | os.PathLike[str] | Weights | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str = "fp32",
+    self_ensemble: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> PIL.Image.Image: ...
 
 
 @overload
@@ -35,11 +53,12 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    progress: Callable[[int, int], object] | None = None,
 ) -> Path: ...
 
 
 def upscale(
-    image: NDArray[Any] | str | os.PathLike[str],
+    image: Any,
     *,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -47,11 +66,13 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
-) -> NDArray[Any] | Path:
-    """Enlarge one image: an array, or a file. For several, make one ``Upscaler``.
+    self_ensemble: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> Any:
+    """Enlarge one image: an array, a Pillow image or a file. For several, make one ``Upscaler``.
 
     Args:
-        image: (H, W, 3) RGB of uint8, uint16 or float32 in [0, 1], or the path of an image file.
+        image: An array or a Pillow image, of the kinds of ``Upscaler.upscale``, or the path of an image file.
         output: The file to write, in the format that its suffix names; only for a file. Its rows are read,
             enlarged and written a few at a time, and its transparency, colour profile and EXIF data are
             kept.
@@ -60,10 +81,12 @@ def upscale(
         device: Where to compute: "cpu", "cuda", "auto" and others; see ``Upscaler``.
         threads: How many threads may work on a CPU; None takes every processor that this process may use.
         precision: What to compute in: "fp32", "bf16", "fp16" or "auto"; see ``Upscaler``.
+        self_ensemble: Whether to average over the flips and rotations of the image: 8 times the work.
+        progress: Called now and then with the number of finished pixels of the image, and of all.
 
     Returns:
-        The path of ``output`` where that is given. Else the enlarged image, (scale * H, scale * W, 3) of the
-        type of the array or of the file's pixels, without transparency.
+        The path of ``output`` where that is given. Else the enlarged image: of the kind and type that came,
+        or of a file (scale * H, scale * W, 3) of the type of its pixels, without transparency.
 
     Raises:
         ArgumentError: An argument is none of these.
@@ -72,17 +95,22 @@ def upscale(
         WeightsError: The file of weights is missing, damaged or of another network.
         MissingExtraError: The device needs PyTorch, and it is not installed.
     """
-    if isinstance(image, np.ndarray) and output is not None:
-        raise ArgumentError("output is only for an image file, got an array; save the array that is returned")
-    if not isinstance(image, (np.ndarray, str, os.PathLike)):
-        raise ArgumentError(f"image must be an array or a path, got {type(image).__name__}")
+    if not isinstance(image, (str, os.PathLike)):
+        if output is not None:
+            raise ArgumentError(
+                f"output is only for an image file, got {type(image).__name__}; save what is returned"
+            )
+        upscaler = Upscaler(weights, device, threads, precision)
+        return upscaler.upscale(image, self_ensemble=self_ensemble, progress=progress)
     upscaler = Upscaler(weights, device, threads, precision)
-    if isinstance(image, np.ndarray):
-        return upscaler.upscale(image)
     # Arrays need no libvips.
     from dvmsr.images import read_image
     from dvmsr.inference.files import upscale_file
 
+    if output is not None and self_ensemble:
+        raise ArgumentError(
+            "self_ensemble is not for output, which is written row by row; save what is returned"
+        )
     if output is None:
-        return upscaler.upscale(read_image(image))
-    return upscale_file(upscaler, image, output, overwrite=overwrite).target
+        return upscaler.upscale(read_image(image), self_ensemble=self_ensemble, progress=progress)
+    return upscale_file(upscaler, image, output, overwrite=overwrite, progress=progress).target

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from dvmsr.engine import Engine, EngineStream, Profile, available_threads, whole_number
 from dvmsr.errors import ArgumentError
+from dvmsr.inference.arrays import PillowImage, as_given, as_rgb, is_pillow_image
 from dvmsr.inference.backend import RowStream, make_engine
+from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
 from dvmsr.weights import Weights, load_weights
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+# At the end of a block threads wait for each other, so it should hold some work; and little memory.
+_LEAST_ROWS = 16
+_LEAST_PIXELS = 16_384
+
+
+def rows_at_once(width: int) -> int:
+    """Return how many rows of an image are enlarged at a time where it is not done as a whole.
+
+    Args:
+        width: Columns of the image.
+    """
+    return max(_LEAST_ROWS, _LEAST_PIXELS // width)
 
 
 class Upscaler:
@@ -53,25 +71,87 @@ class Upscaler:
         """How many times larger the output is on each side."""
         return self.config.scale
 
-    def upscale(self, image: NDArray[Any]) -> NDArray[Any]:
+    @overload
+    def upscale(
+        self,
+        image: NDArray[Any],
+        *,
+        self_ensemble: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> NDArray[Any]: ...
+
+    @overload
+    def upscale(
+        self,
+        image: PIL.Image.Image,
+        *,
+        self_ensemble: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> PIL.Image.Image: ...
+
+    def upscale(
+        self,
+        image: Any,
+        *,
+        self_ensemble: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Any:
         """Enlarge an image.
 
         Args:
-            image: (H, W, 3) RGB of uint8, uint16 (each over its full range) or finite float32 in [0, 1]; H
-                and W from 1.
+            image: (H, W, 3) RGB, or (H, W) or (H, W, 1) grey, of uint8, uint16 (each over its full range), or
+                finite float32 or float64 in [0, 1], H and W from 1; or a Pillow image of mode L, RGB or I;16,
+                taken as its pixels lie (``PIL.ImageOps.exif_transpose`` turns a photograph upright).
+            self_ensemble: Whether to enlarge the 8 flips and rotations and average them: 8 times the work
+                for a somewhat better image.
+            progress: Called now and then with the number of finished pixels of the image, and of all; with
+                ``self_ensemble`` those of all 8 passes.
 
         Returns:
-            (scale * H, scale * W, 3) of the same type. Integers are rounded and clipped, float32 is not
-            clipped.
+            The image, ``scale`` times as high and as wide, of the same kind and type. Integers are rounded
+            and clipped, floats are not clipped. Both float types are computed in float32.
 
         Raises:
             ArgumentError: The image is of another shape or type, or holds NaN or infinity.
         """
-        if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            shape = image.shape if isinstance(image, np.ndarray) else type(image).__name__
-            raise ArgumentError(f"image must be an array of shape (height, width, 3), got {shape}")
-        _check_finite(image, first_row=0)
-        return self._engine.stream(image.shape[1], image.dtype, self.threads).push(image, last=True)
+        if is_pillow_image(image):
+            pillow = PillowImage(image)
+            return pillow.wrap(self.upscale(pillow.pixels, self_ensemble=self_ensemble, progress=progress))
+        rgb = as_rgb(image)
+        _check_finite(rgb, first_row=0)
+        passes = SYMMETRIES if self_ensemble else 1
+        finished, total = 0, passes * rgb.shape[0] * rgb.shape[1]
+
+        def report(rows: int, width: int) -> None:
+            nonlocal finished
+            finished += rows * width
+            if progress is not None:
+                progress(finished, total)
+
+        def enlarge(pixels: NDArray[Any]) -> NDArray[Any]:
+            if progress is None:
+                return self._engine.stream(pixels.shape[1], pixels.dtype, self.threads).push(
+                    pixels, last=True
+                )
+            return self._upscale_by_blocks(pixels, report)
+
+        if not self_ensemble:
+            return as_given(enlarge(rgb), image)
+        averaged = average_symmetries(enlarge, _to_float(rgb))
+        return as_given(_from_float(averaged, rgb.dtype), image)
+
+    def _upscale_by_blocks(self, image: NDArray[Any], report: Callable[[int, int], object]) -> NDArray[Any]:
+        """Enlarge (H, W, 3), and report the (rows, width) of the input that each block of output finishes."""
+        height, width, _ = image.shape
+        output = np.empty((self.scale * height, self.scale * width, 3), image.dtype)
+        rows = rows_at_once(width)
+        blocks = (image[top : top + rows] for top in range(0, height, rows))
+        top = 0
+        for block in self.stream(blocks, width):
+            output[top : top + len(block)] = block
+            top += len(block)
+            report(len(block) // self.scale, width)
+        return output
 
     def stream(
         self,
@@ -138,8 +218,27 @@ def _check_finite(rows: NDArray[Any], *, first_row: int) -> None:
     places = np.argwhere(~np.isfinite(rows))
     value = rows[tuple(places[0])]
     places[0, 0] += first_row
-    where = ", ".join(f"{name} {index}" for name, index in zip(("row", "column", "channel"), places[0]))
-    raise ArgumentError(
-        f"pixels must be finite numbers, got {value} in {where} ({len(places)} in these rows are not finite); "
-        "replace them, for instance by numpy.nan_to_num"
+    where = ", ".join(
+        f"{name} {index}" for name, index in zip(("row", "column", "channel"), places[0], strict=True)
     )
+    raise ArgumentError(
+        f"pixels must be finite numbers, got {value} in {where} ({len(places)} in these rows are not finite);"
+        " replace them, for instance by numpy.nan_to_num"
+    )
+
+
+def _to_float(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Integers over their full range to [0, 1]."""
+    if image.dtype == np.float32:
+        return image
+    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+
+
+def _from_float(image: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Take back ``_to_float``, in place: rounded and clipped for integers."""
+    if dtype == np.float32:
+        return image
+    most = np.iinfo(dtype).max
+    image *= most
+    np.rint(image, out=image)
+    return np.clip(image, 0, most, out=image).astype(dtype)

@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from dvmsr.degradations import Degradation
 from dvmsr.errors import ArgumentError
+from dvmsr.inference.symmetries import SYMMETRIES, apply_symmetry
 from dvmsr.training.degrading import draw_degradation
 from dvmsr.training.photographs import Photograph, open_pixels
 from dvmsr.training.settings import TrainingConfig
-from dvmsr.training.symmetries import SYMMETRIES, apply_symmetry
 
 # LR pixels around a patch that are degraded with it: what blur, reduction and blocks reach.
 _MARGIN = 8

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dvmsr.errors import DatasetError
 from dvmsr.images.folders import enumerate_some, images_by_name, list_images
+from dvmsr.images.pairs import pair_folders
 from dvmsr.training.settings import DataSettings, TeacherSettings
 
 _BYTES_AT_ONCE = 1 << 20
@@ -43,14 +44,8 @@ def find_photographs(data: DataSettings) -> list[PhotographFile]:
         if low_folder is None:
             found += [PhotographFile(high, None) for high in list_images(Path(high_folder))]
             continue
-        highs, lows_by_name = images_by_name(Path(high_folder)), images_by_name(Path(low_folder))
-        alone = sorted(highs.keys() ^ lows_by_name.keys())
-        if alone:
-            raise DatasetError(
-                f"{high_folder} and {low_folder}: only in one of them: {enumerate_some(alone)};"
-                " HR and LR images pair by name"
-            )
-        found += [PhotographFile(high, lows_by_name[name]) for name, high in highs.items()]
+        pairs = pair_folders(Path(high_folder), Path(low_folder))
+        found += [PhotographFile(high, low) for high, low in pairs.values()]
     return found
 
 

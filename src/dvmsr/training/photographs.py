@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError, DatasetError, ImageReadError
-from dvmsr.images import imresize, read_image
+from dvmsr.images import imresize, make_pair, read_image
 from dvmsr.images.folders import enumerate_some
 from dvmsr.training.photograph_files import PhotographFile
 from dvmsr.training.settings import DataSettings
@@ -131,18 +131,11 @@ class PhotographLoader:
             return error
         if low is not None:
             return [_with_teacher(self._pair(file, low, high), file, teacher)]
-        sizes = [_with_teacher(Photograph(str(file.high), *self._shrink(high)), file, teacher)]
+        sizes = [_with_teacher(Photograph(str(file.high), *make_pair(high, self._scale)), file, teacher)]
         for factor in self._data.scale_augmentation:
-            smaller = self._shrink(imresize(high, factor))
+            smaller = make_pair(imresize(high, factor), self._scale)
             sizes.append(Photograph(f"{file.high} at {factor}", *smaller))
         return sizes
-
-    def _shrink(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        height, width = (side - side % self._scale for side in image.shape[:2])
-        high = np.ascontiguousarray(image[:height, :width])
-        if high.size == 0:
-            return high, high
-        return imresize(high, 1 / self._scale), high
 
     def _pair(self, file: PhotographFile, low: NDArray[np.uint8], high: NDArray[np.uint8]) -> Photograph:
         height, width = (self._scale * side for side in low.shape[:2])

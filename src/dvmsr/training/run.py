@@ -114,7 +114,7 @@ def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display:
     check_split(config, math.prod(devices_and_nodes(config.machine)))
     if process_rank() == 0:
         run.check(config, resume=resume)
-    sets = open_sets(map(Path, config.monitor.validation))
+    sets = open_sets(map(Path, config.monitor.validation), config.network.scale)
     teachers = load_teachers(config.teacher, config.network.scale)
     initial = _initial_weights(config)
     files = add_teacher_outputs(find_photographs(config.data), config.teacher)

@@ -24,16 +24,11 @@ from torch import Tensor, nn
 
 from dvmsr.errors import ArgumentError
 from dvmsr.inference import Upscaler
+from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
 from dvmsr.model import DVMSR
 from dvmsr.training.photographs import Photograph, open_pixels, save_array
 from dvmsr.training.settings import TeacherSettings
-from dvmsr.training.symmetries import (
-    SYMMETRIES,
-    apply_symmetry,
-    apply_symmetry_to_tensor,
-    undo_symmetry,
-    undo_symmetry_of_tensor,
-)
+from dvmsr.training.symmetries import apply_symmetry_to_tensor, undo_symmetry_of_tensor
 from dvmsr.training.upscaling import NetworkUpscaler
 from dvmsr.weights import Weights, load_weights
 
@@ -120,7 +115,7 @@ class TeacherOutputs:
         report: Callable[[str], object],
     ) -> None:
         self._teachers = teachers
-        self._symmetries = range(SYMMETRIES if self_ensemble else 1)
+        self._self_ensemble = self_ensemble
         self._cache = cache
         self._device = device
         self._report = report
@@ -182,15 +177,12 @@ class TeacherOutputs:
         ]
 
     def _output(self, upscalers: Sequence[_Enlarges], low: NDArray[np.uint8]) -> NDArray[np.float16]:
-        image = low.astype(np.float32) / 255
-        total: NDArray[np.float32] | None = None
+        image = low.astype(np.float32) / np.float32(255)
+        total = np.zeros((), np.float32)
         for upscaler in upscalers:
-            for symmetry in self._symmetries:
-                turned = np.ascontiguousarray(apply_symmetry(image, symmetry))
-                output = undo_symmetry(upscaler.upscale(turned), symmetry)
-                total = output if total is None else total + output
-        assert total is not None
-        return (total / (len(upscalers) * len(self._symmetries))).astype(np.float16)
+            enlarge = upscaler.upscale
+            total = total + (average_symmetries(enlarge, image) if self._self_ensemble else enlarge(image))
+        return (total / len(upscalers)).astype(np.float16)
 
 
 def _bytes(photograph: Photograph) -> int:

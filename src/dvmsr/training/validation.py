@@ -11,21 +11,14 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
 from PIL import Image
 
-from dvmsr.evaluation.benchmark import SetScore, SupportsUpscale, score_set
+from dvmsr.evaluation.benchmark import Bicubic, SetScore, SupportsUpscale, score_set
 from dvmsr.evaluation.datasets import BenchmarkSet
-from dvmsr.images import imresize, read_image
+from dvmsr.evaluation.pairs import read_pair
+from dvmsr.images import imresize
 from dvmsr.model import DVMSR
 from dvmsr.training.upscaling import NetworkUpscaler
 
 _SAMPLE_SIDE = 64
-
-
-class _Bicubic:
-    def __init__(self, scale: int) -> None:
-        self.scale = scale
-
-    def upscale(self, image: NDArray[np.uint8], /) -> NDArray[np.uint8]:
-        return imresize(image, self.scale)
 
 
 class Validation:
@@ -58,7 +51,7 @@ class Validation:
             DatasetError: A set does not fit the scale, or has images that cannot be scored.
             ImageReadError: An image cannot be read.
         """
-        self._score(_Bicubic(self._scale), "bicubic interpolation")
+        self._score(Bicubic(self._scale), "bicubic interpolation")
 
     def run(self, network: DVMSR, step: int, loggers: Sequence[Logger]) -> None:
         """Score a network after ``step`` steps, and log the scores and pictures."""
@@ -86,7 +79,7 @@ class Validation:
     def _picture(self, upscaler: NetworkUpscaler, benchmark: BenchmarkSet) -> NDArray[Any]:
         """Bicubic, network and ground truth of the middle of a set's first image, side by side."""
         pair = benchmark.pairs[0]
-        low, high = read_image(pair.low), read_image(pair.high)
+        low, high = read_pair(pair, self._scale)
         top, left = (max(0, (side - _SAMPLE_SIDE) // 2) for side in low.shape[:2])
         low = low[top : top + _SAMPLE_SIDE, left : left + _SAMPLE_SIDE]
         bicubic = imresize(low, self._scale)
