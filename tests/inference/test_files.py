@@ -24,7 +24,8 @@ def upscaler():
 
 
 def write_noise(path, height=19, width=14, channels=3):
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
+    # From 1: what lies under transparent pixels is another matter.
+    pixels = np.random.default_rng(0).integers(1, 256, (height, width, channels), np.uint8)
     image = pyvips.Image.new_from_array(pixels)
     image.copy(interpretation="b-w" if channels < 3 else "srgb").write_to_file(str(path))
     return pixels

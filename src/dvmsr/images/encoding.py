@@ -15,7 +15,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from dvmsr.images.png_stream import write_png_stream
-from dvmsr.images.reading import ImageReader, decode
+from dvmsr.images.reading import ImageReader
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
 
 def _save(image: pyvips.Image, source: ImageReader, path: Path) -> None:
     file_format = FORMATS[path.suffix.lower()]
-    original = decode(source.path)
+    original = source.decode()
     if source.dtype == np.uint16 and file_format.bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation="b-w" if source.grey else "srgb")
     image = image.copy(xres=original.xres, yres=original.yres)

@@ -12,29 +12,51 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from dvmsr.errors import ArgumentError, ImageReadError
+from dvmsr.errors import ArgumentError
+from dvmsr.images.decoding import PIXEL_TYPES, Decoder, read_error
+from dvmsr.images.limits import MAX_PIXELS, check_memory, check_pixels
+from dvmsr.images.source import SourceFile
 
-_PIXEL_TYPES = {"uchar": np.uint8, "ushort": np.uint16}
-_CONVERTED_SPACES = ("cmyk", "lab", "labq", "labs")
 _ROWS_AT_ONCE = 64
+# Bytes for each pixel by which the peak of the process rose in decoding 36 to 144 megapixels, rounded up.
+_WHOLE_IMAGE_BYTES = {"WebP": 8, "AVIF": 16, "GIF": 5}
+# Of a picture to be turned, libvips keeps more than that in a file.
+_TURNED_BYTES = 100 << 20
+# Rows that libvips keeps between its threads.
+_ROWS_KEPT = 256
 
 
 class ImageReader:
     """An image file whose header has been read; made by :func:`open_image`."""
 
-    def __init__(self, path: Path, image: pyvips.Image) -> None:
-        self.path = path
+    def __init__(self, decoder: Decoder, image: pyvips.Image, decoding_bytes: int) -> None:
+        self._decoder = decoder
+        self.source = decoder.source
+        """The file's bytes."""
+        self.path: Path = decoder.source.path
         """The file."""
         self.width: int = image.width
         """Columns, after the EXIF orientation has been applied."""
         self.height: int = image.height
         """Rows, after the EXIF orientation has been applied."""
-        self.dtype: np.dtype[Any] = np.dtype(_PIXEL_TYPES[image.format])
+        self.dtype: np.dtype[Any] = np.dtype(PIXEL_TYPES[image.format])
         """uint8 or uint16."""
         self.grey: bool = image.bands < 3
         """Whether the file holds one channel of brightness."""
         self.has_alpha: bool = image.bands in (2, 4)
         """Whether the file holds transparency."""
+        self.decoding_bytes = decoding_bytes
+        """About how much memory decoding takes."""
+        self.notes: list[str] = []
+        """What was chosen or is lost in reading and writing this file, a line each."""
+
+    def decode(self) -> pyvips.Image:
+        """Open the file as libvips' image; see ``Decoder.decode``.
+
+        Raises:
+            pyvips.Error: The file cannot be opened or is damaged.
+        """
+        return self._decoder.decode()
 
     def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
         """Decode the image from its top to its bottom.
@@ -74,10 +96,10 @@ class ImageReader:
         if rows < 1:
             raise ArgumentError(f"rows must be a whole number from 1, got {rows}")
         try:
-            image = decode(self.path)
+            image = self._decoder.decode()
             yield from _fetch(image, self.dtype, rows)
         except pyvips.Error as error:
-            raise _damaged(self.path, error) from error
+            raise read_error(self.source, error) from error
 
     @cached_property
     def opaque(self) -> bool:
@@ -89,9 +111,9 @@ class ImageReader:
         if not self.has_alpha:
             return True
         try:
-            return bool(decode(self.path)[-1].min() == np.iinfo(self.dtype).max)
+            return bool(self._decoder.decode()[-1].min() == np.iinfo(self.dtype).max)
         except pyvips.Error as error:
-            raise _damaged(self.path, error) from error
+            raise read_error(self.source, error) from error
 
     def bicubic_alpha(self, scale: int, rows: int) -> Iterator[NDArray[Any]]:
         """Enlarge the alpha channel by bicubic interpolation.
@@ -107,45 +129,38 @@ class ImageReader:
             ImageReadError: The file is damaged or cut short.
         """
         try:
-            yield from _fetch(_enlarge(decode(self.path)[-1], scale), self.dtype, rows)
+            yield from _fetch(_enlarge(self._decoder.decode()[-1], scale), self.dtype, rows)
         except pyvips.Error as error:
-            raise _damaged(self.path, error) from error
+            raise read_error(self.source, error) from error
 
 
-def open_image(path: str | os.PathLike[str]) -> ImageReader:
-    """Read the header of an image file.
+def open_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> ImageReader:
+    """Read the header of an image file, and find out whether it can be read.
 
     Grey and RGB of 1 to 16 bits, palettes, and CMYK and Lab (converted to sRGB), with or without alpha. Of an
     animation or a file of several pages, the first.
 
     Args:
-        path: The file.
+        path: The file, or a named pipe, which is read to its end.
+        max_pixels: Most pixels that are taken.
 
     Returns:
-        The image, its pixels not yet decoded.
+        The image, its pixels not yet decoded; of a JPEG file they have been looked at.
 
     Raises:
-        ImageReadError: The file is missing, empty, damaged, no image, or of pixels of another kind.
+        ImageReadError: The file is missing, empty, damaged, no image, or of pixels of another kind; it has
+            more pixels than ``max_pixels``, or decoding it needs more memory than is free.
     """
-    path = Path(path)
+    decoder = Decoder(SourceFile(Path(path)))
+    header = decoder.header()
+    check_pixels(decoder.source.path, header.width, header.height, max_pixels)
+    decoding_bytes = _decoding_bytes(decoder.source.kind, header)
+    check_memory(decoder.source.path, decoding_bytes)
     try:
-        if path.is_dir():
-            raise ImageReadError(f"{path}: expected an image file, got a folder")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise ImageReadError(f"{path}: expected an image file, got an empty file")
-    except FileNotFoundError as error:
-        raise ImageReadError(f"{path}: no such file; check its name") from error
-    except OSError as error:
-        raise ImageReadError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        return ImageReader(path, decode(path))
+        decoder.check()
+        return ImageReader(decoder, decoder.decode(), decoding_bytes)
     except pyvips.Error as error:
-        if "not in a known format" in str(error) or "not a known file format" in str(error):
-            raise ImageReadError(
-                f"{path}: not an image, or one cut short; expected PNG, JPEG, TIFF, WebP, AVIF or GIF"
-            ) from error
-        raise _damaged(path, error) from error
+        raise read_error(decoder.source, error) from error
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -158,43 +173,17 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
         The pixels without alpha, (H, W, 3) of uint8 or uint16.
 
     Raises:
-        ImageReadError: The file is missing, empty, damaged, no image, or of pixels of another kind.
+        ImageReadError: The file is missing, empty, damaged, no image, of pixels of another kind, or too large
+            for the memory that is free.
     """
     reader = open_image(path)
+    needed = reader.width * reader.height * 3 * reader.dtype.itemsize
+    check_memory(reader.path, needed + reader.decoding_bytes)
     image = np.empty((reader.height, reader.width, 3), reader.dtype)
     top = 0
     for block in reader.blocks(_ROWS_AT_ONCE):
         image[top : top + len(block)] = block
         top += len(block)
-    return image
-
-
-def decode(path: Path) -> pyvips.Image:
-    """Open a file as an upright libvips image of 8 or 16 bit grey or RGB, alpha last, to be read once.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The image with the file's metadata, except for an ICC profile that no longer fits.
-
-    Raises:
-        pyvips.Error: The file cannot be opened or is damaged.
-        ImageReadError: The pixels are of another kind.
-    """
-    image = _load(path, access="sequential")
-    # 1 is upright and 2 mirrors each row. All others need the last row first.
-    if image.get_typeof("orientation") and image.get("orientation") > 2:
-        image = _load(path, access="random")
-    image = image.autorot()
-    if image.interpretation in _CONVERTED_SPACES:
-        image = _to_rgb(image)
-    colours = {"b-w": 1, "grey16": 1, "rgb": 3, "srgb": 3, "rgb16": 3}.get(image.interpretation)
-    if image.format not in _PIXEL_TYPES or colours is None or image.bands - colours not in (0, 1):
-        raise ImageReadError(
-            f"{path}: expected 8 or 16 bit grey, RGB, CMYK or Lab, got {image.bands} channels of "
-            f"{image.format} in {image.interpretation}; convert it first"
-        )
     return image
 
 
@@ -204,20 +193,6 @@ def _fetch(image: pyvips.Image, dtype: np.dtype[Any], rows: int) -> Iterator[NDA
         height = min(rows, image.height - top)
         pixels = region.fetch(0, top, image.width, height)
         yield np.frombuffer(pixels, dtype).reshape(height, image.width, image.bands)
-
-
-def _to_rgb(image: pyvips.Image) -> pyvips.Image:
-    """Convert CMYK or Lab, with or without alpha, to RGB of 8 or 16 bits without its old ICC profile."""
-    space, kind = ("srgb", "uchar") if image.format == "uchar" else ("rgb16", "ushort")
-    colours = 4 if image.interpretation == "cmyk" else 3
-    converted = image[:colours].colourspace(space)
-    if image.bands > colours:
-        # By itself: libvips takes it to range as far as the colours do. Lab's is unsigned in a signed type.
-        alpha = image[colours] if kind == "uchar" else image[colours].cast("int") & 0xFFFF
-        converted = converted.bandjoin(alpha.cast(kind))
-    converted = converted.copy()
-    converted.remove("icc-profile-data")
-    return converted
 
 
 def _enlarge(alpha: pyvips.Image, scale: int) -> pyvips.Image:
@@ -235,18 +210,17 @@ def _enlarge(alpha: pyvips.Image, scale: int) -> pyvips.Image:
     )
 
 
-def _load(path: Path, access: str) -> pyvips.Image:
-    # By a source, not by a file name: libvips would take a name's trailing [...] for options.
-    source = pyvips.Source.new_from_file(os.fsencode(path))
-    # Below "error", what is missing of a damaged file comes out grey.
-    return pyvips.Image.new_from_source(source, "", access=access, fail_on="error")
-
-
-def _damaged(path: Path, error: pyvips.Error) -> ImageReadError:
-    return ImageReadError(f"{path}: damaged or cut short ({reason(error)}); get a whole copy of the file")
-
-
-def reason(error: pyvips.Error) -> str:
-    """The last line of what libvips says, which is the closest to the cause."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip()
+def _decoding_bytes(kind: str, header: pyvips.Image) -> int:
+    """How much memory decoding takes at most."""
+    width, height, bands = int(header.width), int(header.height), int(header.bands)
+    samples = bands * (1 if header.format == "uchar" else 2)
+    rows = width * samples * _ROWS_KEPT
+    pixels = width * height
+    if kind in _WHOLE_IMAGE_BYTES:
+        return rows + pixels * _WHOLE_IMAGE_BYTES[kind]
+    # Of a progressive JPEG all coefficients are kept, 2 bytes each; of an interlaced PNG the pixels.
+    if header.get_typeof("interlaced") and header.get("interlaced"):
+        return rows + pixels * (2 * bands if kind == "JPEG" else samples)
+    if header.get_typeof("orientation") and header.get("orientation") > 2:
+        return rows + min(pixels * samples, _TURNED_BYTES)
+    return rows

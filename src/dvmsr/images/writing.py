@@ -14,8 +14,9 @@ import pyvips
 from numpy.typing import NDArray
 
 from dvmsr.errors import ArgumentError, ImageWriteError
+from dvmsr.images.decoding import reason
 from dvmsr.images.encoding import FORMATS, encode_stream
-from dvmsr.images.reading import ImageReader, reason
+from dvmsr.images.reading import ImageReader
 
 _FULL_DISK_BYTES = 1 << 20
 

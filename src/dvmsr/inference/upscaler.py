@@ -218,9 +218,8 @@ def _check_finite(rows: NDArray[Any], *, first_row: int) -> None:
     places = np.argwhere(~np.isfinite(rows))
     value = rows[tuple(places[0])]
     places[0, 0] += first_row
-    where = ", ".join(
-        f"{name} {index}" for name, index in zip(("row", "column", "channel"), places[0], strict=True)
-    )
+    axes = zip(("row", "column", "channel"), places[0], strict=True)
+    where = ", ".join(f"{axis} {index}" for axis, index in axes)
     raise ArgumentError(
         f"pixels must be finite numbers, got {value} in {where} ({len(places)} in these rows are not finite);"
         " replace them, for instance by numpy.nan_to_num"

@@ -1,0 +1,159 @@
+"""From a file's bytes to an upright libvips image of 8 or 16 bit grey or RGB."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyvips
+
+from dvmsr.errors import ImageReadError
+from dvmsr.images.source import SourceFile
+from dvmsr.images.tiff_repair import OddPixels, repair, to_pixels
+
+# Whatever a file is named, no other loader of libvips' is meant to see it.
+pyvips.block_untrusted_set(True)
+
+READABLE = "PNG, JPEG, TIFF, WebP, AVIF or GIF"
+"""The kinds of files that are read, for messages."""
+
+PIXEL_TYPES = {"uchar": np.uint8, "ushort": np.uint16}
+"""The types of samples by libvips' names."""
+
+_LOADERS = {
+    "PNG": "pngload_source",
+    "JPEG": "jpegload_source",
+    "TIFF": "tiffload_source",
+    "WebP": "webpload_source",
+    "AVIF": "heifload_source",
+    "GIF": "gifload_source",
+}
+_CONVERTED_SPACES = ("cmyk", "lab", "labq", "labs")
+_COLOURS = {"b-w": 1, "grey16": 1, "rgb": 3, "srgb": 3, "rgb16": 3}
+
+# What libjpeg says where pixels are missing or wrong. Its other warnings are of harmless oddities.
+_MISSING_PIXELS = ("premature end of data segment", "bad Huffman code")
+_UNSUPPORTED = re.compile(
+    r"not (been )?(configured|implemented|built in|supported)|[Uu]nsupported|tile size out of range"
+)
+
+
+class Decoder:
+    """Decodes one picture of a file, as often as it is asked to.
+
+    Args:
+        source: The file.
+
+    Raises:
+        ImageReadError: The file is of a kind that is not read.
+    """
+
+    def __init__(self, source: SourceFile) -> None:
+        self.source = source
+        """The file."""
+        self._odd: OddPixels | None = None
+        if source.kind not in _LOADERS:
+            raise ImageReadError(
+                f"{source.path}: {source.kind} is not supported; expected {READABLE}: convert it first"
+                if source.kind
+                else f"{source.path}: not an image, or one cut short; expected {READABLE}"
+            )
+        if source.kind == "TIFF":
+            self._odd = repair(source)
+
+    def header(self) -> pyvips.Image:
+        """Open the picture without looking at its pixels, as it lies in the file.
+
+        Raises:
+            ImageReadError: The file is damaged or not supported.
+        """
+        try:
+            return self._load()
+        except pyvips.Error as error:
+            raise read_error(self.source, error) from error
+
+    def check(self) -> None:
+        """Decode a JPEG file once, to find out whether pixels are missing.
+
+        libjpeg only warns of some of what is wrong, and goes on with other pixels.
+
+        Raises:
+            ImageReadError: Pixels are missing.
+        """
+        if self.source.kind != "JPEG":
+            return
+        try:
+            self._load(fail_on="warning").avg()
+        except pyvips.Error as error:
+            # Of harmless oddities it warns as well. What is an error will be one when the file is read.
+            if any(words in str(error) for words in _MISSING_PIXELS):
+                raise read_error(self.source, error) from error
+
+    def decode(self) -> pyvips.Image:
+        """Open the picture, to be read once from its top to its bottom.
+
+        Returns:
+            Upright, of 8 or 16 bit grey or RGB, alpha last; with the file's metadata, except for an ICC
+            profile that no longer fits.
+
+        Raises:
+            pyvips.Error: The file cannot be opened or is damaged.
+            ImageReadError: The pixels are of another kind.
+        """
+        image = self._load()
+        # 1 is upright and 2 mirrors each row. All others need the last row first.
+        if image.get_typeof("orientation") and image.get("orientation") > 2:
+            image = self._load(access="random")
+        if self._odd is not None:
+            image = to_pixels(image, self._odd)
+        image = image.autorot()
+        if image.interpretation in _CONVERTED_SPACES:
+            image = _to_rgb(image)
+        colours = _COLOURS.get(image.interpretation)
+        if image.format not in PIXEL_TYPES or colours is None or image.bands - colours not in (0, 1):
+            raise ImageReadError(
+                f"{self.source.path}: expected 8 or 16 bit grey, RGB, CMYK or Lab, got {image.bands} "
+                f"channels of {image.format} in {image.interpretation}; convert it first"
+            )
+        return image
+
+    def _load(self, access: str = "sequential", fail_on: str = "error") -> pyvips.Image:
+        # Below "error", what is missing of a damaged file comes out grey.
+        source = self.source.to_vips()
+        image = getattr(pyvips.Image, _LOADERS[self.source.kind])(source, access=access, fail_on=fail_on)
+        # As pyvips does for the loaders that it chooses itself: the source lives as long as the image.
+        image._references.append(source)
+        return image
+
+
+def read_error(source: SourceFile, error: pyvips.Error) -> ImageReadError:
+    """Say in one line why libvips cannot read a file."""
+    cause = reason(error)
+    if "out of memory" in str(error):
+        return ImageReadError(f"{source.path}: too little memory to read it ({cause}); free some")
+    if _UNSUPPORTED.search(str(error)):
+        return ImageReadError(
+            f"{source.path}: this {source.kind} file is of a kind that is not supported ({cause}); "
+            "convert it first, for instance to PNG"
+        )
+    return ImageReadError(f"{source.path}: damaged or cut short ({cause}); get a whole copy of the file")
+
+
+def reason(error: pyvips.Error) -> str:
+    """The last line of what libvips says, which is the closest to the cause."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip()
+
+
+def _to_rgb(image: pyvips.Image) -> pyvips.Image:
+    """Convert CMYK or Lab, with or without alpha, to RGB of 8 or 16 bits without its old ICC profile."""
+    space, kind = ("srgb", "uchar") if image.format == "uchar" else ("rgb16", "ushort")
+    colours = 4 if image.interpretation == "cmyk" else 3
+    converted = image[:colours].colourspace(space)
+    if image.bands > colours:
+        # By itself: libvips takes it to range as far as the colours do. Lab's is unsigned in a signed type.
+        alpha = image[colours] if kind == "uchar" else image[colours].cast("int") & 0xFFFF
+        converted = converted.bandjoin(alpha.cast(kind))
+    converted = converted.copy()
+    converted.remove("icc-profile-data")
+    return converted
