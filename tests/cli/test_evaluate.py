@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dvmsr import Upscaler
+from dvmsr.degradations import PRESETS
 from dvmsr.images import read_image
 
 
@@ -115,3 +116,39 @@ def test_images_are_counted_on_a_terminal(network, benchmark_set):
     assert json.loads(process.communicate(timeout=30)[0])["datasets"]["Noise"]["images"] == 2
     assert process.returncode == 0
     assert b"[1/1] Noise: 2 of 2 images" in shown
+
+
+def test_degraded_inputs_are_made_the_same_each_time_and_kept(dvmsr, network, benchmark_set, tmp_path):
+    """From the HR images, whatever LR images there are."""
+    scores = []
+    for name in ("a", "b"):
+        options = ("--degrade", "jpeg40", "--save-lr", tmp_path / name, "--json", tmp_path / f"{name}.json")
+        code, _, err = dvmsr("evaluate", benchmark_set, *network, *options)
+        assert (code, err) == (0, "")
+        report = json.loads((tmp_path / f"{name}.json").read_text())
+        assert report["degradation"] == "jpeg40"
+        scores.append({key: report["datasets"]["Noise"][key] for key in ("psnr_y", "ssim_y", "psnr_rgb")})
+        shutil.rmtree(benchmark_set / "LR", ignore_errors=True)
+    assert scores[0] == scores[1]
+    for image in ("one", "two"):
+        low = read_image(tmp_path / "a" / "Noise" / f"{image}.png")
+        assert np.array_equal(low, read_image(tmp_path / "b" / "Noise" / f"{image}.png"))
+        high = read_image(benchmark_set / "HR" / f"{image}.png")
+        high = high[: 4 * len(low), : 4 * low.shape[1]]
+        expected = PRESETS["jpeg40"].apply(high, 4, np.random.default_rng(0))
+        assert np.array_equal(low, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--degrade", "jpeg41"),
+            "--degrade must be one of jpeg40, jpeg60, jpeg80, noise10, phone, got jpeg41",
+        ),
+        (("--save-lr", "lows"), "--save-lr keeps the LR images that --degrade makes: name a degradation"),
+    ],
+)
+def test_degradations_that_are_none(dvmsr, network, benchmark_set, options, message):
+    code, out, err = dvmsr("evaluate", benchmark_set, *network, *options)
+    assert (code, out, err) == (2, "", f"dvmsr: error: {message}\n")

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,6 +44,18 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FOLDER", help="Also save the enlarged images, as FOLDER/SET/NAME_x4.png."),
     ] = None,
+    degrade: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Make the LR images anew as people's are: jpeg40, jpeg60 or jpeg80 of that quality, noise10"
+            " with Gaussian noise of 10/255, or phone with blur, noise and JPEG.",
+        ),
+    ] = None,
+    save_low: Annotated[
+        Path | None,
+        typer.Option("--save-lr", metavar="FOLDER", help="Keep these LR images, as FOLDER/SET/NAME.png."),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option(
@@ -56,8 +69,10 @@ def evaluate(
     from rich.markup import escape
     from rich.table import Table
 
+    from dvmsr.degradations import PRESETS
     from dvmsr.evaluation.benchmark import Bicubic, SelfEnsemble, check_sets, make_report, score_set
     from dvmsr.evaluation.datasets import open_sets
+    from dvmsr.evaluation.degraded import degrade_sets
     from dvmsr.evaluation.saving import OutputFolder
     from dvmsr.inference.upscaler import Upscaler
     from dvmsr.weights import shipped_weights
@@ -65,6 +80,10 @@ def evaluate(
     to_stdout = json_file == Path("-")
     # The table makes room for JSON on standard output.
     console = Console(stderr=to_stdout)
+    if degrade is not None and degrade not in PRESETS:
+        raise ArgumentError(f"--degrade must be one of {', '.join(PRESETS)}, got {degrade}")
+    if save_low is not None and degrade is None:
+        raise ArgumentError("--save-lr keeps the LR images that --degrade makes: name a degradation")
     # Before the work, not after it.
     if json_file is not None and not to_stdout and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
@@ -75,32 +94,37 @@ def evaluate(
         outputs.check(sets)
     check_sets(sets, upscaler.scale)
     for benchmark in sets:
-        if not benchmark.has_low:
+        if not benchmark.has_low and degrade is None:
             typer.echo(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", err=True)
     bicubic = Bicubic(upscaler.scale)
     scored = SelfEnsemble(upscaler) if self_ensemble else upscaler
-    table = Table("Set", "Images", "By", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
-    for column in (table.columns[1], *table.columns[3:]):
-        column.justify = "right"
-    scores, references = [], []
-    for number, benchmark in enumerate(sets, start=1):
-        label, total = escape(f"[{number}/{len(sets)}] {benchmark.name}"), len(benchmark.pairs)
-        with console.status(f"{label}: bicubic interpolation") as status:
-            reference = score_set(bicubic, benchmark)
-            status.update(f"{label}: 0 of {total} images")
-            show = _counter(status, label, total)
-            keep = outputs.keep(benchmark) if outputs is not None else None
-            score = score_set(scored, benchmark, on_image=show, on_output=keep)
-        scores.append(score)
-        references.append(reference)
-        table.add_row(score.name, str(total), "bicubic", *_cells(reference))
-        table.add_row("", "", "ensemble" if self_ensemble else "network", *_cells(score))
-        table.add_section()
+    with TemporaryDirectory() as folder:
+        if degrade is not None:
+            sets = degrade_sets(sets, degrade, upscaler.scale, save_low or Path(folder))
+        table = Table("Set", "Images", "By", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
+        for column in (table.columns[1], *table.columns[3:]):
+            column.justify = "right"
+        scores, references = [], []
+        for number, benchmark in enumerate(sets, start=1):
+            label, total = escape(f"[{number}/{len(sets)}] {benchmark.name}"), len(benchmark.pairs)
+            with console.status(f"{label}: bicubic interpolation") as status:
+                reference = score_set(bicubic, benchmark)
+                status.update(f"{label}: 0 of {total} images")
+                show = _counter(status, label, total)
+                keep = outputs.keep(benchmark) if outputs is not None else None
+                score = score_set(scored, benchmark, on_image=show, on_output=keep)
+            scores.append(score)
+            references.append(reference)
+            table.add_row(score.name, str(total), "bicubic", *_cells(reference))
+            table.add_row("", "", "ensemble" if self_ensemble else "network", *_cells(score))
+            table.add_section()
     console.print(table)
     if json_file is None:
         return
     name = str(weights or shipped_weights().name)
-    report = json.dumps(make_report(name, scores, references, self_ensemble=self_ensemble), indent=2)
+    report = json.dumps(
+        make_report(name, scores, references, self_ensemble=self_ensemble, degradation=degrade), indent=2
+    )
     if to_stdout:
         typer.echo(report)
         return

@@ -163,7 +163,12 @@ def score_set(
 
 
 def make_report(
-    weights: str, scores: Sequence[SetScore], bicubic: Sequence[SetScore], *, self_ensemble: bool = False
+    weights: str,
+    scores: Sequence[SetScore],
+    bicubic: Sequence[SetScore],
+    *,
+    self_ensemble: bool = False,
+    degradation: str | None = None,
 ) -> dict[str, Any]:
     """The content of the JSON file that ``dvmsr evaluate --json`` writes.
 
@@ -172,6 +177,7 @@ def make_report(
         scores: The scores of all sets.
         bicubic: Those of bicubic interpolation on the same sets.
         self_ensemble: Whether the outputs were averaged over the flips and rotations of the input.
+        degradation: How the LR images were degraded; None: they are the sets' own.
 
     Returns:
         Only dicts, lists, strings, booleans and numbers; None for an infinite PSNR (an output that equals its
@@ -180,6 +186,7 @@ def make_report(
     return {
         "weights": weights,
         "self_ensemble": self_ensemble,
+        "degradation": degradation,
         "datasets": {
             score.name: {
                 "images": len(score.images),

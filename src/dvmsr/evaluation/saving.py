@@ -31,36 +31,46 @@ class OutputFolder:
         Raises:
             ImageWriteError: A folder cannot be made, or a file exists.
         """
-        for benchmark in sets:
-            folder = self._folder / benchmark.name
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ImageWriteError(f"{folder}: cannot be created: {error.strerror}") from error
-            for pair in benchmark.pairs:
-                target = self._target(benchmark, pair.name)
-                if target.exists():
-                    raise ImageWriteError(f"{target}: exists already; save into another folder")
+        check_new(self._target(benchmark, pair.name) for benchmark in sets for pair in benchmark.pairs)
 
     def keep(self, benchmark: BenchmarkSet) -> Callable[[str, NDArray[np.uint8]], None]:
         """Return what saves an image of a set by its name, (H, W, 3).
 
         It raises ``ImageWriteError`` where a file cannot be written.
         """
-
-        def save(name: str, image: NDArray[np.uint8]) -> None:
-            import pyvips
-
-            height, width, _ = image.shape
-            pixels = pyvips.Image.new_from_memory(np.ascontiguousarray(image).data, width, height, 3, "uchar")
-            target = self._target(benchmark, name)
-            try:
-                with write_atomically(target) as file:
-                    file.write(pixels.copy(interpretation="srgb").pngsave_buffer())
-            except OSError as error:
-                raise ImageWriteError(f"{target}: cannot be written: {error.strerror}") from error
-
-        return save
+        return lambda name, image: save_image(self._target(benchmark, name), image)
 
     def _target(self, benchmark: BenchmarkSet, name: str) -> Path:
         return self._folder / benchmark.name / f"{name}_x{self._scale}.png"
+
+
+def check_new(targets: Iterable[Path]) -> None:
+    """Make the folders of files, and check that none of these exists.
+
+    Raises:
+        ImageWriteError: A folder cannot be made, or a file exists.
+    """
+    for target in targets:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImageWriteError(f"{target.parent}: cannot be created: {error.strerror}") from error
+        if target.exists():
+            raise ImageWriteError(f"{target}: exists already; save into another folder")
+
+
+def save_image(target: Path, image: NDArray[np.uint8]) -> None:
+    """Save (H, W, 3) as PNG, whole or not at all.
+
+    Raises:
+        ImageWriteError: The file cannot be written.
+    """
+    import pyvips
+
+    height, width, _ = image.shape
+    pixels = pyvips.Image.new_from_memory(np.ascontiguousarray(image).data, width, height, 3, "uchar")
+    try:
+        with write_atomically(target) as file:
+            file.write(pixels.copy(interpretation="srgb").pngsave_buffer())
+    except OSError as error:
+        raise ImageWriteError(f"{target}: cannot be written: {error.strerror}") from error
