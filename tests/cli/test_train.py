@@ -177,6 +177,13 @@ def test_network_other_than_the_weights(dvmsr, photographs, network, tmp_path):
     assert "network.channels is 16 in " in err
 
 
+def test_network_of_another_scale_than_the_weights(dvmsr, photographs, network, tmp_path):
+    options = ("--output", tmp_path / "run", *network, *QUICK, "--set=network.scale=2")
+    code, _, err = dvmsr("finetune", photographs, *options)
+    assert code == 0, err
+    assert Upscaler(tmp_path / "run" / "weights.safetensors", threads=1).scale == 2
+
+
 def test_missing_extra_gets_one_line(dvmsr, photographs, monkeypatch, tmp_path):
     import sys
 

@@ -17,7 +17,7 @@ from PIL import Image
 from dvmsr import ArgumentError, DatasetError, DvmsrError, Upscaler, WeightsError
 from dvmsr.training import MonitorSettings, RunFolder, TeacherSettings, TrainingConfig, train
 from dvmsr.training.checkpoints import list_checkpoints, read_checkpoint
-from dvmsr.weights import load_weights
+from dvmsr.weights import load_weights, rescale_weights
 
 
 def final_state(run: Path) -> dict[str, object]:
@@ -203,6 +203,17 @@ def test_fine_tuning_begins_with_the_given_weights(
     assert (tmp_path / "run" / "samples" / "Tiny-00000000.png").exists()
     before, after = (load_weights(path).parameters for path in (start, tuned))
     assert all(np.allclose(before[name], after[name], atol=1e-6) for name in before)
+
+
+def test_a_scale_begins_with_the_weights_of_another(make_display, small_config, teacher_weights, tmp_path):
+    run = replace(small_config.run, steps=1, initial_weights=str(teacher_weights()))
+    optimizer = replace(small_config.optimizer, learning_rate=1e-9)
+    network = replace(small_config.network, scale=2)
+    config = replace(small_config, run=run, optimizer=optimizer, network=network)
+    tuned = load_weights(train(config, tmp_path / "run", display=make_display()))
+    assert tuned.config.scale == 2
+    expected = rescale_weights(load_weights(teacher_weights()), 2).parameters
+    assert all(np.allclose(tuned.parameters[name], expected[name], atol=1e-3) for name in expected)
 
 
 def test_a_run_is_not_overwritten_nor_mixed_with_another(

@@ -51,7 +51,7 @@ def finetune(
     export: Export = None,
     debug: Debug = False,  # noqa: ARG001 - remembered by its callback
 ) -> None:
-    """Train on from given weights; the network's shape is theirs."""
+    """Train on from given weights; the network's shape is theirs, but for a scale that is set."""
     from dvmsr.training import make_config
     from dvmsr.weights import load_weights, shipped_weights
 
@@ -76,7 +76,10 @@ def finetune(
         start = (weights or (Path(wanted) if wanted else shipped_weights())).absolute()
         shape = asdict(load_weights(start, residual=_residual(request.table)).config)
         for key, value in request.table.get("network", {}).items():
-            if shape.get(key, value) != value:
+            if key == "scale":
+                # Another last convolution is made of that of the weights.
+                shape[key] = value
+            elif shape.get(key, value) != value:
                 raise ArgumentError(f"network.{key} is {shape[key]} in {start}, so it cannot be {value}")
         request.add("network", **shape)
         request.add("run", initial_weights=str(start))

@@ -49,7 +49,7 @@ from dvmsr.training.settings import TrainingConfig
 from dvmsr.training.task import DistillationTask
 from dvmsr.training.teacher import Teacher, TeacherOutputs, fingerprint_weights, load_teachers
 from dvmsr.training.validation import Validation
-from dvmsr.weights import Weights, load_weights
+from dvmsr.weights import Weights, load_weights, rescale_weights
 
 _EXIT_TERMINATED = 128 + signal.SIGTERM
 
@@ -192,6 +192,7 @@ def _initial_weights(config: TrainingConfig) -> Weights | None:
     if not config.run.initial_weights:
         return None
     weights = load_weights(config.run.initial_weights, residual=config.network.vimm_residual)
+    weights = rescale_weights(weights, config.network.scale)
     if weights.config != config.network:
         raise ArgumentError(
             f"{weights.source} are weights of {weights.config}, but the run's are {config.network}"
