@@ -139,8 +139,8 @@ def read_error(source: SourceFile, error: pyvips.Error) -> ImageReadError:
     return ImageReadError(f"{source.path}: damaged or cut short ({cause}); get a whole copy of the file")
 
 
-def reason(error: pyvips.Error) -> str:
-    """The last line of what libvips says, which is the closest to the cause."""
+def reason(error: Exception) -> str:
+    """The last line of what a library says, which is the closest to the cause."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip()
 

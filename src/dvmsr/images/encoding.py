@@ -14,6 +14,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from dvmsr.images.metadata.writing import save
 from dvmsr.images.png_stream import write_png_stream
 from dvmsr.images.reading import ImageReader
 
@@ -69,9 +70,10 @@ FORMATS: dict[str, Format] = {
 
 
 _CLASSIC_TIFF_BYTES = 4_000_000_000
-_CARRIED_METADATA = ("exif-", "xmp-", "iptc-", "icc-", "resolution-unit")
-# The preview in the EXIF data: of the old picture, and lying on its side where that has been turned upright.
-_THUMBNAIL = "exif-ifd1-"
+
+
+class EncodingError(Exception):
+    """The file cannot be written; unlike an error of the system where the rows are computed."""
 
 
 def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int, path: Path) -> None:
@@ -90,6 +92,7 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
 
     Raises:
         pyvips.Error: The source cannot be read again or the file not written.
+        EncodingError: The file cannot be written.
     """
     read_end, write_end = os.pipe()
     failed = Event()
@@ -131,18 +134,15 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
 
 def _save(image: pyvips.Image, source: ImageReader, path: Path) -> None:
     file_format = FORMATS[path.suffix.lower()]
-    original = source.decode()
     if source.dtype == np.uint16 and file_format.bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation="b-w" if source.grey else "srgb")
-    image = image.copy(xres=original.xres, yres=original.yres)
-    for name in original.get_fields():
-        if name.startswith(_CARRIED_METADATA) and not name.startswith(_THUMBNAIL):
-            image.set_type(original.get_typeof(name), name, original.get(name))
-    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     options = dict(file_format.options)
     if file_format is _TIFF:
         options["bigtiff"] = (
             image.width * image.height * image.bands * source.dtype.itemsize > _CLASSIC_TIFF_BYTES
         )
-    target = pyvips.Target.new_to_file(os.fsencode(path))
-    image.write_to_target(target, path.suffix.lower(), **options)
+    metadata = source.metadata().for_enlarged(image.width, image.height, turned=source.turned)
+    try:
+        source.notes += save(image.copy(), path, file_format.name, metadata, options)
+    except OSError as error:
+        raise EncodingError(error.strerror or str(error)) from error

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dvmsr.errors import ArgumentError
 from dvmsr.images.decoding import PIXEL_TYPES, Decoder, read_error
 from dvmsr.images.limits import MAX_PIXELS, check_memory, check_pixels
+from dvmsr.images.metadata.reading import Metadata, read_metadata
 from dvmsr.images.source import SourceFile
 
 _ROWS_AT_ONCE = 64
@@ -29,7 +30,7 @@ _ROWS_KEPT = 256
 class ImageReader:
     """An image file whose header has been read; made by :func:`open_image`."""
 
-    def __init__(self, decoder: Decoder, image: pyvips.Image, decoding_bytes: int) -> None:
+    def __init__(self, decoder: Decoder, image: pyvips.Image, *, turned: bool, decoding_bytes: int) -> None:
         self._decoder = decoder
         self.source = decoder.source
         """The file's bytes."""
@@ -45,6 +46,8 @@ class ImageReader:
         """Whether the file holds one channel of brightness."""
         self.has_alpha: bool = image.bands in (2, 4)
         """Whether the file holds transparency."""
+        self.turned = turned
+        """Whether the pixels lie otherwise in the file, and are turned upright."""
         self.decoding_bytes = decoding_bytes
         """About how much memory decoding takes."""
         self.notes: list[str] = []
@@ -57,6 +60,15 @@ class ImageReader:
             pyvips.Error: The file cannot be opened or is damaged.
         """
         return self._decoder.decode()
+
+    def metadata(self) -> Metadata:
+        """Read what belongs to the picture beside its pixels.
+
+        Raises:
+            pyvips.Error: The file cannot be opened or is damaged.
+            OSError: The file cannot be read any more.
+        """
+        return read_metadata(self.source, self.decode())
 
     def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
         """Decode the image from its top to its bottom.
@@ -158,7 +170,8 @@ def open_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     check_memory(decoder.source.path, decoding_bytes)
     try:
         decoder.check()
-        return ImageReader(decoder, decoder.decode(), decoding_bytes)
+        turned = bool(header.get_typeof("orientation")) and header.get("orientation") > 1
+        return ImageReader(decoder, decoder.decode(), turned=turned, decoding_bytes=decoding_bytes)
     except pyvips.Error as error:
         raise read_error(decoder.source, error) from error
 

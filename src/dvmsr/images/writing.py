@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images.decoding import reason
-from dvmsr.images.encoding import FORMATS, encode_stream
+from dvmsr.images.encoding import FORMATS, EncodingError, encode_stream
 from dvmsr.images.reading import ImageReader
 
 _FULL_DISK_BYTES = 1 << 20
@@ -68,7 +68,7 @@ def write_image(
     try:
         try:
             encode_stream(rows, source, scale, partial)
-        except pyvips.Error as error:
+        except (pyvips.Error, EncodingError) as error:
             raise _encoding_error(path, error) from error
         try:
             _publish(partial, target, overwrite)
@@ -142,7 +142,7 @@ def _check_target(path: Path, source: ImageReader, scale: int, overwrite: bool) 
         raise ImageWriteError(f"{path}: the folder {folder} cannot be written to; choose another")
 
 
-def _encoding_error(path: Path, error: pyvips.Error) -> ImageWriteError:
+def _encoding_error(path: Path, error: Exception) -> ImageWriteError:
     if shutil.disk_usage(path.resolve().parent).free < _FULL_DISK_BYTES:
         return ImageWriteError(f"{path}: cannot be written: the disk is full; free some space on it")
     return ImageWriteError(f"{path}: cannot be written ({reason(error)}); check the disk")

@@ -114,7 +114,9 @@ def upscale_file(
 
     write_image(target, reported(), source=reader, scale=upscaler.scale, overwrite=overwrite)
     seconds = time.perf_counter() - start
-    return UpscaledFile(source, target, reader.width, reader.height, upscaler.scale, seconds)
+    return UpscaledFile(
+        source, target, reader.width, reader.height, upscaler.scale, seconds, tuple(reader.notes)
+    )
 
 
 def plan_files(
