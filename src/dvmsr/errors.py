@@ -7,6 +7,7 @@
     │   └── ImageWriteError  a target that exists, cannot be written, or a full disk
     ├── WeightsError         a file of weights that is missing, damaged or of another network
     ├── DatasetError         a folder of images that does not hold what it should
+    ├── ExportError          a network that cannot be written for another runtime
     └── MissingExtraError    an optional dependency that is not installed (also an ImportError)
 
 Each message is one line that says what was expected, what came and what to do.
@@ -40,6 +41,10 @@ class WeightsError(DvmsrError):
 
 class DatasetError(DvmsrError):
     """A folder of images that does not hold what it should."""
+
+
+class ExportError(DvmsrError):
+    """A network that cannot be written for another runtime."""
 
 
 class MissingExtraError(DvmsrError, ImportError):

@@ -114,3 +114,10 @@ def test_what_changes_no_weights_may_differ():
     before = TrainingConfig()
     after = replace(before, monitor=MonitorSettings(log_every=1), data=DataSettings(hr=("elsewhere",)))
     assert differences(before, after) == []
+
+
+def test_lists_from_python_are_taken():
+    data = DataSettings(hr=["here", "there"], scale_augmentation=[0.5])  # type: ignore[arg-type]
+    assert data == DataSettings(hr=("here", "there"), scale_augmentation=(0.5,))
+    with pytest.raises(ArgumentError, match=r"^hr must be a list, each of it a text, got 'here'$"):
+        DataSettings(hr="here")  # type: ignore[arg-type]

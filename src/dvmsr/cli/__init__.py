@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from dvmsr.cli.distill import distill
 from dvmsr.cli.evaluate import evaluate
+from dvmsr.cli.export import export
 from dvmsr.cli.finetune import finetune
 from dvmsr.cli.info import info
 from dvmsr.cli.options import DEBUG_KEY
@@ -91,6 +92,7 @@ app = typer.Typer(
 )
 for _command in (upscale, evaluate, info, train, distill, finetune):
     app.command()(_command)
+app.add_typer(export, name="export")
 
 
 def _print_version(requested: bool) -> None:

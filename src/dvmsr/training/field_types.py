@@ -19,20 +19,23 @@ def require(fine: bool, message: str) -> None:
 def check_types(settings: Any) -> None:
     """Check every field of a dataclass of ints, floats, bools, texts, choices and tuples of these.
 
+    A list where a tuple belongs is made one, even of a frozen dataclass: Python's users write both.
+
     Raises:
         ArgumentError: A value does not fit its type hint; the message names the field.
     """
     hints = get_type_hints(type(settings))
     for field in fields(settings):
-        value = getattr(settings, field.name)
+        value = _from_lists(getattr(settings, field.name), hints[field.name])
+        object.__setattr__(settings, field.name, value)
         if not _fits(value, hints[field.name]):
             raise ArgumentError(f"{field.name} must be {_describe(hints[field.name])}, got {value!r}")
 
 
-def from_toml(value: Any, hint: Any) -> Any:
-    """Return a TOML value in the form that a field of this hint has, if it has one; else as it is."""
+def _from_lists(value: Any, hint: Any) -> Any:
+    """Return a value of TOML's or Python's in the form that a field of this hint has, if it has one."""
     if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(from_toml(item, get_args(hint)[0]) for item in value)
+        return tuple(_from_lists(item, get_args(hint)[0]) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value

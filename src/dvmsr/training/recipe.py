@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from dvmsr.errors import ArgumentError
-from dvmsr.training.field_types import from_toml
 from dvmsr.training.settings import TrainingConfig
 
 if sys.version_info >= (3, 11):
@@ -113,9 +112,7 @@ def make_config(table: Mapping[str, Mapping[str, Any]]) -> TrainingConfig:
         if unknown := [key for key in values if key not in hints]:
             raise ArgumentError(f"unknown key {section}.{unknown[0]}; expected one of {', '.join(hints)}")
         try:
-            parts[section] = sections[section](
-                **{key: from_toml(value, hints[key]) for key, value in values.items()}
-            )
+            parts[section] = sections[section](**values)
         except ArgumentError as error:
             raise ArgumentError(f"{section}.{error}") from error
     return TrainingConfig(**parts)
