@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +66,6 @@ def remove_old_checkpoints(folder: Path, keep: int) -> None:
     """Remove all checkpoints but the newest."""
     for path in list_checkpoints(folder)[keep:]:
         path.unlink(missing_ok=True)
-
-
-def remove_unfinished_checkpoints(folder: Path) -> None:
-    """Remove what a run that was killed in the middle of writing has left."""
-    for path in folder.glob(f".{_PREFIX}*"):
-        with suppress(OSError):  # it takes room and does no other harm
-            path.unlink()
 
 
 def newest_checkpoint(
