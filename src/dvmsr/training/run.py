@@ -51,8 +51,6 @@ from dvmsr.training.teacher import Teacher, TeacherOutputs, fingerprint_weights,
 from dvmsr.training.validation import Validation
 from dvmsr.weights import Weights, load_weights
 
-_EXIT_TERMINATED = 128 + signal.SIGTERM
-
 
 def train(
     config: TrainingConfig,
@@ -270,9 +268,10 @@ def _fit(
         display.stop()
     if stop.signal is not None and trainer.global_step < trainer.max_steps:
         display.line(f"stopped after step {trainer.global_step}, which is saved: go on with --resume")
-        if stop.signal == signal.SIGTERM:
-            raise SystemExit(_EXIT_TERMINATED)
-        raise KeyboardInterrupt
+        if stop.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        # As shells count.
+        raise SystemExit(128 + stop.signal)
 
 
 @contextmanager
