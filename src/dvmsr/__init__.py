@@ -4,21 +4,6 @@ Importing this imports neither PyTorch nor anything of the web, and NumPy and th
 when something that computes is asked for.
 """
 
-from typing import TYPE_CHECKING
-
-from dvmsr.config import STUDENT, TEACHER, NetworkConfig
-from dvmsr.errors import (
-    ArgumentError,
-    DatasetError,
-    DvmsrError,
-    ExportError,
-    ImageError,
-    ImageReadError,
-    ImageWriteError,
-    MissingExtraError,
-    WeightsError,
-)
-
 __all__ = [
     "STUDENT",
     "TEACHER",
@@ -36,17 +21,34 @@ __all__ = [
     "upscale",
 ]
 
-# Type checkers see plain imports; at run time they wait until somebody wants one.
+# Type checkers see plain imports; at run time each waits until somebody wants it. A command has to have begun
+# to listen for signals before it imports anything that takes time.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dvmsr.config import STUDENT, TEACHER, NetworkConfig
+    from dvmsr.errors import (
+        ArgumentError,
+        DatasetError,
+        DvmsrError,
+        ExportError,
+        ImageError,
+        ImageReadError,
+        ImageWriteError,
+        MissingExtraError,
+        WeightsError,
+    )
     from dvmsr.inference import Upscaler, upscale
 else:
+    _ROOMS = {"config": ("STUDENT", "TEACHER", "NetworkConfig"), "inference": ("Upscaler", "upscale")}
+    _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
     def __getattr__(name: str) -> object:
-        if name not in ("Upscaler", "upscale"):
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from dvmsr import inference
+        from importlib import import_module
 
-        value = globals()[name] = getattr(inference, name)
+        room = import_module(f"dvmsr.{_ROOM_OF.get(name, 'errors')}")
+        value = globals()[name] = getattr(room, name)
         return value
 
     def __dir__() -> list[str]:

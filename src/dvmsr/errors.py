@@ -58,3 +58,10 @@ class MissingExtraError(DvmsrError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}: run pip install '.[{extra}]' in dvmsr's source folder")
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory does not suffice: PyTorch has no type of its own for it."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )

@@ -52,8 +52,9 @@ def dvmsr(monkeypatch, capsys):
         captured = capsys.readouterr()
         return exited.value.code, captured.out, captured.err
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     # What a process that ends soon need not look at, this one should.
     gc.unfreeze()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import pyvips
 
 COMMAND = [sys.executable, "-c", "from dvmsr.cli import main; main()"]
 PRINTING = [["info"], ["info", "--help"], ["--help"], ["--version"]]
@@ -58,3 +60,46 @@ def test_reader_that_has_gone_is_no_matter(arguments):
         os.close(write_end)
     assert done.stderr == ""
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 2>&-", "0<&- 1>&- 2>&-"])
+def test_standard_streams_that_are_closed(network, tmp_path, closed):
+    """What is asked for is done, and what would have been said gets into no file."""
+    for name in ("photo.png", "damaged.png"):
+        pyvips.Image.black(9, 9, bands=3).copy(interpretation="srgb").write_to_file(str(tmp_path / name))
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    targets = {}
+    for name, redirection in (("open", ""), ("closed", closed)):
+        out = tmp_path / name
+        command = [*COMMAND, "upscale", *network, "photo.png", "damaged.png", "-o", str(out)]
+        line = f"{shlex.join(command)} {redirection}"
+        done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        targets[name] = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert targets["closed"] == targets["open"]
+    assert targets["closed"].keys() == {"photo_x4.png"}
+
+
+def test_lack_of_memory(benchmark_set, network):
+    """Foretold for an image; else of Python's own kind, wherever it comes from."""
+    for kind, side in (("LR", 4_000), ("HR", 16_000)):
+        pyvips.Image.black(side, side).write_to_file(str(benchmark_set / kind / "one.png"))
+    program = r"""
+import re, resource
+from pathlib import Path
+import numpy, pyvips, dvmsr.evaluation.benchmark, dvmsr.inference.upscaler
+size = int(re.search(r"VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (size + (40 << 20), -1))
+from dvmsr.cli import main
+main()
+"""
+    command = [sys.executable, "-c", program, "evaluate", str(benchmark_set), *network]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"dvmsr: error: (not enough memory \(Unable to allocate [^\n]+\); free some"
+        r"|[^\n]+: needs about \d+ MiB of memory, and \d+ MiB are free; [^\n]+)\n",
+        done.stderr,
+    )

@@ -181,7 +181,7 @@ def test_debug_shows_the_traceback(tmp_path, network):
     assert "ImageReadError" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_interruption_leaves_nothing(tmp_path, name, network):
     source = write_noise(tmp_path / "large.png", 2000, 1000)
     out = tmp_path / "out"

@@ -6,14 +6,12 @@ import pytest
 import torch
 
 from dvmsr import ArgumentError
-from dvmsr.atomic import write_atomically
 from dvmsr.training.checkpoints import (
     AtomicCheckpointIO,
     checkpoint_path,
     list_checkpoints,
     newest_checkpoint,
     remove_old_checkpoints,
-    remove_unfinished_checkpoints,
 )
 
 
@@ -101,13 +99,6 @@ def test_one_that_another_process_took_away_is_passed_over(folder, monkeypatch):
     assert read(folder) == (15, [])
 
 
-def test_unfinished_ones_are_removed(folder):
-    before = sorted(folder.iterdir())
-    (folder / ".step-00000020.ckpt.x7").write_bytes(b"half")
-    remove_unfinished_checkpoints(folder)
-    assert sorted(folder.iterdir()) == before
-
-
 def test_all_damaged(folder):
     for path in list_checkpoints(folder):
         path.write_bytes(b"")
@@ -131,19 +122,3 @@ def test_a_full_disk_leaves_what_there_was(folder, monkeypatch):
     ):
         AtomicCheckpointIO().save_checkpoint({"global_step": 20}, checkpoint_path(folder, 20))
     assert sorted(folder.iterdir()) == before
-
-
-def test_half_a_file_is_never_seen(tmp_path):
-    target = tmp_path / "file"
-    target.write_bytes(b"old")
-
-    def write_half() -> None:
-        with write_atomically(target) as file:
-            file.write(b"ne")
-            file.flush()
-            assert target.read_bytes() == b"old"
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]

@@ -45,10 +45,10 @@ def test_killed_and_resumed_the_weights_are_the_same_bits(make_display, small_co
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert list_checkpoints(tmp_path / "killed" / "checkpoints")[0].name == "step-00000020.ckpt"
     # What a kill in the middle of writing leaves.
-    (tmp_path / "killed" / "checkpoints" / ".step-00000025.ckpt.x7").write_bytes(b"half")
+    (tmp_path / "killed" / "checkpoints" / ".dvmsr-0123456789abcdef").write_bytes(b"half")
 
     train(config, tmp_path / "killed", resume=True, display=make_display())
-    assert not list((tmp_path / "killed" / "checkpoints").glob(".step-*"))
+    assert not list((tmp_path / "killed" / "checkpoints").glob(".dvmsr-*"))
     train(config, tmp_path / "whole", display=make_display())
     one, other = final_state(tmp_path / "killed"), final_state(tmp_path / "whole")
     for name in ("state_dict", "current_model_state"):

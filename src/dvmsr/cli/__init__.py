@@ -1,127 +1,42 @@
 """The ``dvmsr`` command: one module per subcommand, each importing what it needs only when it runs."""
 
-from __future__ import annotations
-
+# As little as can be, for until ``main`` has begun a signal shows a traceback.
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
 
-import typer
-from typer.core import TyperGroup
+from dvmsr.cli.signals import SignalsRaise, exit_code, leave_at_once
 
-from dvmsr.cli.distill import distill
-from dvmsr.cli.evaluate import evaluate
-from dvmsr.cli.export import export
-from dvmsr.cli.finetune import finetune
-from dvmsr.cli.info import info
-from dvmsr.cli.options import DEBUG_KEY
-from dvmsr.cli.train import train
-from dvmsr.cli.upscale import upscale
-from dvmsr.errors import DvmsrError
-
-__all__ = ["app", "main"]
-
-# What the parser raises for wrong arguments; Typer has no public name for it.
-_UsageError: Any = typer.BadParameter.__bases__[0]
-
-_EXIT_ERROR = 2
-_EXIT_INTERRUPTED = 128 + signal.SIGINT
-_EXIT_TERMINATED = 128 + signal.SIGTERM
-# As of a process that the signal ended; Windows has none.
-_EXIT_BROKEN_PIPE = 128 + 13
-
-
-class _Commands(TyperGroup):
-    """Turns our errors and Ctrl-C into one line and an exit code."""
-
-    def make_context(self, *arguments: Any, **settings: Any) -> Any:
-        # Help and version are printed here already.
-        with _errors_in_one_line():
-            return super().make_context(*arguments, **settings)
-
-    def invoke(self, ctx: Any) -> Any:
-        with _errors_in_one_line(ctx):
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
-    def is_debugged() -> bool:
-        return ctx is not None and bool(ctx.meta.get(DEBUG_KEY))
-
-    try:
-        yield
-    except DvmsrError as error:
-        if is_debugged():
-            raise
-        typer.echo(f"dvmsr: error: {error}", err=True)
-        raise typer.Exit(_EXIT_ERROR) from error
-    except BrokenPipeError as error:
-        # Whoever read has read enough.
-        _give_up_output()
-        raise typer.Exit(_EXIT_BROKEN_PIPE) from error
-    except OSError as error:
-        if is_debugged():
-            raise
-        _give_up_output()
-        cause = error.strerror or str(error)
-        # Without a name where an open file fails, such as standard output.
-        line = cause if error.filename is None else f"{os.fsdecode(error.filename)}: {cause}"
-        typer.echo(f"dvmsr: error: {line}", err=True)
-        raise typer.Exit(_EXIT_ERROR) from error
-    except KeyboardInterrupt as error:
-        typer.echo("dvmsr: interrupted", err=True)
-        raise typer.Exit(_EXIT_INTERRUPTED) from error
-
-
-def _give_up_output() -> None:
-    """If standard output fails, let nothing be written to it at the end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-
-
-app = typer.Typer(
-    name="dvmsr", cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
-for _command in (upscale, evaluate, info, train, distill, finetune):
-    app.command()(_command)
-app.add_typer(export, name="export")
-
-
-def _print_version(requested: bool) -> None:
-    if requested:
-        from importlib.metadata import version
-
-        typer.echo(f"dvmsr {version('dvmsr')}")
-        raise typer.Exit()
-
-
-@app.callback()
-def _dvmsr(
-    _version: Annotated[
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
-    ] = False,
-) -> None:
-    """Enlarge images with the DVMSR super-resolution network."""
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 2 an error, 130 interrupted, 143 terminated."""
-    # As an exception, so that files half written are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_EXIT_TERMINATED))
+    """Run the command line.
+
+    Exit codes: 0 done, 2 an error, 130 interrupted, 143 terminated, 129 the terminal hung up.
+    """
+    leave_at_once()
+    _replace_closed_streams()
+    from dvmsr.cli.commands import run
+
+    signals = SignalsRaise()
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except _UsageError as error:
-        message = error.format_message()
-        # Without any argument it is empty, and the help text has been printed.
-        if message:
-            typer.echo(f"dvmsr: error: {message.rstrip('.')} (see dvmsr --help)", err=True)
-        sys.exit(_EXIT_ERROR)
+        with signals:
+            code: object = run()
+    except SystemExit as error:
+        code = error.code
+    except KeyboardInterrupt:
+        code = exit_code(signal.SIGINT)
+    if signals.interrupted:
+        # Not by way of Python's own end: it waits for threads that may be inside a library for minutes.
+        sys.stdout.flush()
+        os._exit(code if isinstance(code, int) else 1)
+    sys.exit(code)  # type: ignore[arg-type]
+
+
+def _replace_closed_streams() -> None:
+    """Let what goes to a closed standard stream (``2>&-``) go nowhere, and not into the next file opened."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It gets the lowest number that is free, which is the closed one's.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

@@ -116,7 +116,8 @@ class TrainingRequest:
             return
         if process_rank() != 0:
             # A handler of Python's would not run while this process waits for a first one that has failed.
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
         weights = train(make_config(self.table), self._run, resume=self._resume)
         if process_rank() == 0:
             typer.echo(str(weights))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from dvmsr.atomic import unfinished_file
 from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images.decoding import reason
 from dvmsr.images.encoding import FORMATS, EncodingError, encode_stream
@@ -63,9 +64,12 @@ def write_image(
         target = path.resolve()
     except OSError as error:
         raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
-    partial = target.with_name(f".dvmsr-{secrets.token_hex(8)}{target.suffix}")
     rows = _checked(blocks, source, scale)
-    try:
+    with ExitStack() as stack:
+        try:
+            partial = stack.enter_context(unfinished_file(target.parent, target.suffix))
+        except OSError as error:
+            raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
         try:
             encode_stream(rows, source, scale, partial)
         except (pyvips.Error, EncodingError) as error:
@@ -76,8 +80,6 @@ def write_image(
             raise _exists(path) from error
         except OSError as error:
             raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _publish(partial: Path, target: Path, overwrite: bool) -> None:

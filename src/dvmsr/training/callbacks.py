@@ -120,7 +120,7 @@ class ValidateAverage(Callback):
 
 
 class StopRequest(Callback):
-    """Notes that a person or the system asks the run to stop: Ctrl-C (SIGINT) or SIGTERM.
+    """Notes that a person or the system asks the run to stop: Ctrl-C (SIGINT), SIGTERM or SIGHUP.
 
     From the first step to the last, they do not end the process; a second Ctrl-C does. Before, they do what
     they always do.
@@ -134,9 +134,10 @@ class StopRequest(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Begin to listen; in other threads than the main one Python does not let us."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {
-                number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
-            }
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                # What nohup shields from stays ignored.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Listen no more."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from dvmsr.atomic import write_atomically
-from dvmsr.errors import ArgumentError
+from dvmsr.errors import ArgumentError, is_lack_of_memory
 
 _PREFIX = "step-"
 _SUFFIX = ".ckpt"
@@ -69,13 +68,6 @@ def remove_old_checkpoints(folder: Path, keep: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def remove_unfinished_checkpoints(folder: Path) -> None:
-    """Remove what a run that was killed in the middle of writing has left."""
-    for path in folder.glob(f".{_PREFIX}*"):
-        with suppress(OSError):  # it takes room and does no other harm
-            path.unlink()
-
-
 def newest_checkpoint(
     folder: Path, warn: Callable[[str], object], *, set_aside: bool
 ) -> tuple[Path, dict[str, Any]]:
@@ -118,20 +110,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged file can raise nearly anything
-        if _is_lack_of_memory(error):
+        if is_lack_of_memory(error):
             raise
         raise DamagedCheckpointError(f"{path}: damaged checkpoint ({_first_line(error)})") from error
     if broken or not isinstance(content, dict) or "global_step" not in content:
         what = broken or "no checkpoint of this program"
         raise DamagedCheckpointError(f"{path}: damaged checkpoint ({what})")
     return content
-
-
-def _is_lack_of_memory(error: Exception) -> bool:
-    # PyTorch's allocator for the CPU has no type of its own for it.
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    )
 
 
 def _set_aside(path: Path) -> None:

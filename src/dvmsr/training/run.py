@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from dvmsr.atomic import remove_abandoned
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import ArgumentError
 from dvmsr.evaluation.datasets import open_sets
@@ -29,7 +30,6 @@ from dvmsr.training.checkpoints import (
     AtomicCheckpointIO,
     list_checkpoints,
     newest_checkpoint,
-    remove_unfinished_checkpoints,
 )
 from dvmsr.training.csv_log import CsvLog
 from dvmsr.training.display import Display
@@ -50,8 +50,6 @@ from dvmsr.training.task import DistillationTask
 from dvmsr.training.teacher import Teacher, TeacherOutputs, fingerprint_weights, load_teachers
 from dvmsr.training.validation import Validation
 from dvmsr.weights import Weights, load_weights, rescale_weights
-
-_EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 def train(
@@ -129,7 +127,7 @@ def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display:
     if resume:
         run.check_same(config, record)
         if process_rank() == 0:
-            remove_unfinished_checkpoints(run.checkpoints)
+            remove_abandoned(run.checkpoints)
         if list_checkpoints(run.checkpoints):
             checkpoint, content = newest_checkpoint(run.checkpoints, display.line, set_aside=True)
             first = int(content["global_step"])
@@ -271,9 +269,10 @@ def _fit(
         display.stop()
     if stop.signal is not None and trainer.global_step < trainer.max_steps:
         display.line(f"stopped after step {trainer.global_step}, which is saved: go on with --resume")
-        if stop.signal == signal.SIGTERM:
-            raise SystemExit(_EXIT_TERMINATED)
-        raise KeyboardInterrupt
+        if stop.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        # As shells count.
+        raise SystemExit(128 + stop.signal)
 
 
 @contextmanager

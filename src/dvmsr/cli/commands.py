@@ -1,0 +1,131 @@
+"""The subcommands together, and their errors in one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dvmsr.cli.distill import distill
+from dvmsr.cli.evaluate import evaluate
+from dvmsr.cli.export import export
+from dvmsr.cli.finetune import finetune
+from dvmsr.cli.info import info
+from dvmsr.cli.options import DEBUG_KEY
+from dvmsr.cli.signals import exit_code
+from dvmsr.cli.train import train
+from dvmsr.cli.upscale import upscale
+from dvmsr.errors import DvmsrError, is_lack_of_memory
+
+# What the parser raises for wrong arguments; Typer has no public name for it.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+_EXIT_ERROR = 2
+# As of a process that the signal ended; Windows has none.
+_EXIT_BROKEN_PIPE = 128 + 13
+
+
+class _Commands(TyperGroup):
+    """Turns our errors and Ctrl-C into one line and an exit code."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        # Help and version are printed here already.
+        with _errors_in_one_line():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _errors_in_one_line(ctx):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
+    def is_debugged() -> bool:
+        return ctx is not None and bool(ctx.meta.get(DEBUG_KEY))
+
+    try:
+        yield
+    except DvmsrError as error:
+        if is_debugged():
+            raise
+        typer.echo(f"dvmsr: error: {error}", err=True)
+        raise typer.Exit(_EXIT_ERROR) from error
+    except BrokenPipeError as error:
+        # Whoever read has read enough.
+        _give_up_output()
+        raise typer.Exit(_EXIT_BROKEN_PIPE) from error
+    except OSError as error:
+        if is_debugged():
+            raise
+        _give_up_output()
+        cause = error.strerror or str(error)
+        # Without a name where an open file fails, such as standard output.
+        line = cause if error.filename is None else f"{os.fsdecode(error.filename)}: {cause}"
+        typer.echo(f"dvmsr: error: {line}", err=True)
+        raise typer.Exit(_EXIT_ERROR) from error
+    except (MemoryError, RuntimeError) as error:
+        if is_debugged() or not is_lack_of_memory(error):
+            raise
+        what = str(error).partition("\n")[0]
+        typer.echo(f"dvmsr: error: not enough memory{what and f' ({what})'}; free some", err=True)
+        raise typer.Exit(_EXIT_ERROR) from error
+    except KeyboardInterrupt as error:
+        typer.echo("dvmsr: interrupted", err=True)
+        raise typer.Exit(exit_code(signal.SIGINT)) from error
+
+
+def _give_up_output() -> None:
+    """If standard output fails, let nothing be written to it at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+app = typer.Typer(
+    name="dvmsr", cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+for _command in (upscale, evaluate, info, train, distill, finetune):
+    app.command()(_command)
+app.add_typer(export, name="export")
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        from importlib.metadata import version
+
+        typer.echo(f"dvmsr {version('dvmsr')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _dvmsr(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Enlarge images with the DVMSR super-resolution network."""
+
+
+def run() -> int:
+    """Run the command line, and return its exit code."""
+    try:
+        return app(standalone_mode=False) or 0
+    except _UsageError as error:
+        message = error.format_message()
+        # Without any argument it is empty, and the help text has been printed.
+        if message:
+            typer.echo(f"dvmsr: error: {message.rstrip('.')} (see dvmsr --help)", err=True)
+        return _EXIT_ERROR
+    except typer.Abort:
+        # What the parser makes of Ctrl-C between the commands.
+        return exit_code(signal.SIGINT)
