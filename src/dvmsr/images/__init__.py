@@ -8,6 +8,7 @@ from dvmsr.images.transparency import spread_colours
 
 __all__ = [
     "WRITABLE_SUFFIXES",
+    "Encoding",
     "ImageReader",
     "check_format",
     "imresize",
@@ -26,6 +27,7 @@ except (ImportError, OSError) as _error:
     _cause = _error
 
 if TYPE_CHECKING or _cause is None:
+    from dvmsr.images.encoding import Encoding
     from dvmsr.images.reading import ImageReader, open_image, read_image
     from dvmsr.images.writing import check_format, write_image
 else:

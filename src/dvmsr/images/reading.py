@@ -127,21 +127,22 @@ class ImageReader:
         except pyvips.Error as error:
             raise read_error(self.source, error) from error
 
-    def bicubic_alpha(self, scale: int, rows: int) -> Iterator[NDArray[Any]]:
+    def bicubic_alpha(self, width: int, height: int, rows: int) -> Iterator[NDArray[Any]]:
         """Enlarge the alpha channel by bicubic interpolation.
 
         Args:
-            scale: Enlargement, from 1.
+            width: Columns of the result.
+            height: Rows of the result.
             rows: Rows of the result in a block, from 1; the last block can have less.
 
         Yields:
-            Blocks of (rows, scale * width, 1) of ``dtype``.
+            Blocks of (rows, width, 1) of ``dtype``.
 
         Raises:
             ImageReadError: The file is damaged or cut short.
         """
         try:
-            yield from _fetch(_enlarge(self._decoder.decode()[-1], scale), self.dtype, rows)
+            yield from _fetch(_enlarge(self._decoder.decode()[-1], width, height), self.dtype, rows)
         except pyvips.Error as error:
             raise read_error(self.source, error) from error
 
@@ -208,17 +209,17 @@ def _fetch(image: pyvips.Image, dtype: np.dtype[Any], rows: int) -> Iterator[NDA
         yield np.frombuffer(pixels, dtype).reshape(height, image.width, image.bands)
 
 
-def _enlarge(alpha: pyvips.Image, scale: int) -> pyvips.Image:
+def _enlarge(alpha: pyvips.Image, width: int, height: int) -> pyvips.Image:
     """Enlarge one channel by bicubic interpolation, the borders of both images at the same place."""
     # With vips_resize() they are half a pixel of the result apart.
     return alpha.affine(
-        [scale, 0, 0, scale],
+        [width / alpha.width, 0, 0, height / alpha.height],
         interpolate=pyvips.Interpolate.new("bicubic"),
         idx=0.5,
         idy=0.5,
         odx=-0.5,
         ody=-0.5,
-        oarea=[0, 0, scale * alpha.width, scale * alpha.height],
+        oarea=[0, 0, width, height],
         extend="copy",
     )
 

@@ -105,7 +105,7 @@ def upscale(
     upscaler = Upscaler(weights, device, threads, precision)
     # Arrays need no libvips.
     from dvmsr.images import read_image
-    from dvmsr.inference.files import upscale_file
+    from dvmsr.inference.files import FileOptions, upscale_file
 
     if output is not None and self_ensemble:
         raise ArgumentError(
@@ -113,4 +113,5 @@ def upscale(
         )
     if output is None:
         return upscaler.upscale(read_image(image), self_ensemble=self_ensemble, progress=progress)
-    return upscale_file(upscaler, image, output, overwrite=overwrite, progress=progress).target
+    options = FileOptions(overwrite=overwrite)
+    return upscale_file(upscaler, image, output, options, progress=progress).target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -70,6 +71,21 @@ class Upscaler:
     def scale(self) -> int:
         """How many times larger the output is on each side."""
         return self.config.scale
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the native engine computes, on the CPU."""
+        return isinstance(self._engine, Engine)
+
+    def with_threads(self, threads: int) -> Upscaler:
+        """Return the same network for another number of threads; the weights are shared.
+
+        Raises:
+            ArgumentError: ``threads`` is not a whole number from 1.
+        """
+        other = copy(self)
+        other.threads = whole_number("threads", threads)
+        return other
 
     @overload
     def upscale(
