@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import pyvips
 
 from dvmsr import NetworkConfig, Upscaler
-from dvmsr.errors import ImageReadError, ImageWriteError
-from dvmsr.images import read_image
-from dvmsr.inference.files import upscale_file
+from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
+from dvmsr.images import Encoding, read_image
+from dvmsr.inference.files import FileOptions, upscale_file
+from dvmsr.inference.sizes import OutputSize
 from dvmsr.weights import Weights, parameter_shapes
 
 
@@ -92,3 +96,81 @@ def test_no_folder_is_created_for_a_target_that_cannot_be(tmp_path, upscaler, na
     with pytest.raises(ImageWriteError, match=cause):
         upscale_file(upscaler, tmp_path / "low.png", tmp_path / "new" / "folder" / name)
     assert list(tmp_path.iterdir()) == [tmp_path / "low.png"]
+
+
+def test_self_ensemble(tmp_path, upscaler):
+    pixels = write_noise(tmp_path / "low.png", height=37)
+    told = []
+    upscale_file(
+        upscaler,
+        tmp_path / "low.png",
+        tmp_path / "high.png",
+        FileOptions(self_ensemble=True),
+        progress=lambda finished, total: told.append((finished, total)),
+    )
+    expected = upscaler.upscale(pixels, self_ensemble=True).astype(int)
+    assert np.abs(read_image(tmp_path / "high.png") - expected).max() <= 1
+    assert told == sorted(told)
+    assert told[-1] == (14 * 37, 14 * 37)
+    assert len(told) >= 8
+
+
+def test_self_ensemble_of_one_pass_only(tmp_path, upscaler):
+    write_noise(tmp_path / "low.png")
+    options = FileOptions(size=OutputSize(scale=8), self_ensemble=True)
+    with pytest.raises(ArgumentError, match="a self-ensemble enlarges up to 4 times"):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", options)
+    assert list(tmp_path.iterdir()) == [tmp_path / "low.png"]
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, (28, 38)), (2.5, (35, 48)), (8, (112, 152))])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_other_sizes(tmp_path, upscaler, scale, size, channels):
+    write_noise(tmp_path / "low.png", channels=channels)
+    options = FileOptions(size=OutputSize(scale=scale))
+    for alpha in ("network", "bicubic"):
+        target = tmp_path / f"{alpha}.png"
+        done = upscale_file(upscaler, tmp_path / "low.png", target, replace(options, alpha=alpha))
+        image = pyvips.Image.new_from_file(str(target))
+        assert (image.width, image.height, image.bands) == (*size, channels)
+        assert (done.target_width, done.target_height) == size
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif"])
+def test_lossless(tmp_path, upscaler, suffix):
+    pixels = write_noise(tmp_path / "low.png")
+    options = FileOptions(encoding=Encoding(lossless=True))
+    upscale_file(upscaler, tmp_path / "low.png", tmp_path / f"high.{suffix}", options)
+    assert np.array_equal(read_image(tmp_path / f"high.{suffix}"), upscaler.upscale(pixels))
+    with pytest.raises(ImageWriteError, match="JPEG loses some detail"):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.jpg", options)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "avif"])
+def test_quality(tmp_path, upscaler, suffix):
+    write_noise(tmp_path / "low.png")
+    sizes = []
+    for quality in (20, 90):
+        target = tmp_path / f"{quality}.{suffix}"
+        upscale_file(upscaler, tmp_path / "low.png", target, FileOptions(encoding=Encoding(quality=quality)))
+        sizes.append(target.stat().st_size)
+    assert 2 * sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("values", [{"quality": 0}, {"quality": 101}, {"quality": 5, "lossless": True}])
+def test_encodings_that_are_none(values):
+    with pytest.raises(ArgumentError):
+        Encoding(**values)
+
+
+def test_too_many_pixels(tmp_path, upscaler):
+    write_noise(tmp_path / "low.png")
+    with pytest.raises(ImageReadError, match="--max-pixels"):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", FileOptions(max_pixels=100))
+
+
+def test_result_has_the_source_s_time(tmp_path, upscaler):
+    write_noise(tmp_path / "low.png")
+    os.utime(tmp_path / "low.png", (1e9, 1e9))
+    upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png")
+    assert (tmp_path / "high.png").stat().st_mtime == 1e9

@@ -85,3 +85,25 @@ def test_passes():
 def test_another_height_than_said(upscaler):
     with pytest.raises(ArgumentError, match=r"^blocks must have 44 rows in all, got 42$"):
         list(SizedUpscaler(upscaler, SOURCE, (20, 30)).stream([noise()[1:]], SOURCE[0]))
+
+
+def test_upscaler_s_own_sizes(upscaler):
+    image = noise()
+    told = []
+    result = upscaler.upscale(image, scale=4, progress=lambda done, all_: told.append((done, all_)))
+    assert np.array_equal(result, enlarge(upscaler, image, (60, 88), rows=22))
+    assert told[-1] == (15 * 22, 15 * 22)
+    assert upscaler.upscale(image, size="20x").shape == (29, 20, 3)
+    assert np.array_equal(upscaler.upscale(image, scale=2), upscaler.upscale(image))
+    assert upscaler.upscale(image[..., 0], scale=1.5).shape == (33, 23)
+    with pytest.raises(ArgumentError, match="either a scale or a size"):
+        upscaler.upscale(image, scale=2, size="20x")
+
+
+def test_self_ensemble_of_another_size(upscaler):
+    image = noise()
+    expected = imresize(upscaler.upscale(image / np.float32(255), self_ensemble=True), output_size=(33, 23))
+    result = upscaler.upscale(image, scale=1.5, self_ensemble=True)
+    assert np.abs(result - np.clip(255 * expected, 0, 255)).max() < 0.6
+    with pytest.raises(ArgumentError, match="a self-ensemble enlarges up to 2 times"):
+        upscaler.upscale(image, scale=3, self_ensemble=True)

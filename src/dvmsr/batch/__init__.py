@@ -5,6 +5,7 @@ apart: :func:`plan_files` decides, :func:`run_tasks` does, :class:`BatchReport` 
 them is plain data, so that another process or machine may do any of them.
 """
 
+from dvmsr.batch.files import upscale_files
 from dvmsr.batch.plan import BatchPlan, FileTask, Finished, plan_files
 from dvmsr.batch.report import BatchReport
 from dvmsr.batch.run import Done, Failed, Progress, run_tasks
@@ -22,4 +23,5 @@ __all__ = [
     "Progress",
     "plan_files",
     "run_tasks",
+    "upscale_files",
 ]

@@ -110,7 +110,7 @@ def plan_files(
     explicit = _explicit_file(paths, output, suffix)
     folder = None if explicit else output
     found = find_sources(paths, recursive=recursive, output_folder=folder)
-    sizes = _Sizes()
+    sizes = _Sizes(options.max_pixels)
     sources, earlier = part_earlier_outputs(found.sources, sizes.measure)
     passed_over, failed = [*found.passed_over, *earlier], list(found.failed)
     if not sources and not failed:
@@ -159,13 +159,14 @@ def _nothing(inputs: Sequence[Path], passed_over: Sequence[PassedOver]) -> str:
 class _Sizes:
     """Columns and rows of image files, each read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
         self._known: dict[Path, tuple[int, int] | DvmsrError] = {}
 
     def measure(self, path: Path) -> tuple[int, int]:
         if path not in self._known:
             try:
-                reader = open_image(path)
+                reader = open_image(path, max_pixels=self._max_pixels)
                 self._known[path] = (reader.width, reader.height)
             except DvmsrError as error:
                 self._known[path] = error
@@ -186,7 +187,7 @@ def _finished(task: FileTask, options: FileOptions) -> Finished | None:
     if options.overwrite or not task.target.exists():
         return None
     try:
-        reader = open_image(task.target)
+        reader = open_image(task.target, max_pixels=task.target_width * task.target_height)
         fits = (reader.width, reader.height) == (task.target_width, task.target_height)
         # write_image gives a result the time of its source.
         apart = abs(task.source.stat().st_mtime - task.target.stat().st_mtime)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dvmsr.errors import ImageWriteError
 from dvmsr.images import Encoding, check_format, open_image, write_image
-from dvmsr.inference.sized import SizedUpscaler
+from dvmsr.images.limits import MAX_PIXELS
+from dvmsr.inference.sized import sized_upscaler
 from dvmsr.inference.sizes import OutputSize
 from dvmsr.inference.transparency import enlarge_rows
 from dvmsr.inference.upscaler import Upscaler, rows_at_once
@@ -34,6 +35,12 @@ class FileOptions:
 
     alpha: str = "network"
     """How transparency is enlarged: "network" or "bicubic"; see ``enlarge_rows``."""
+
+    self_ensemble: bool = False
+    """Whether to average over the flips and rotations: eight times the work, the whole image in memory."""
+
+    max_pixels: int = MAX_PIXELS
+    """Most pixels of a source."""
 
     overwrite: bool = False
     """Whether an existing target is replaced. The source itself never is."""
@@ -118,7 +125,7 @@ def upscale_file(
     """
     start = time.perf_counter()
     source, target = Path(source), Path(target)
-    reader = open_image(source)
+    reader = open_image(source, max_pixels=options.max_pixels)
     width, height = target_size(options, reader.width, reader.height, upscaler.scale)
     # Before a folder is made for it.
     check_format(target, width, height, options.encoding)
@@ -128,7 +135,19 @@ def upscale_file(
         raise ImageWriteError(
             f"{target}: the folder {target.parent} cannot be created: {error.strerror}"
         ) from error
-    sized = SizedUpscaler(upscaler, (reader.width, reader.height), (width, height))
+    pixels = reader.width * reader.height
+
+    def tell(part: float) -> None:
+        if progress is not None:
+            progress(round(part * pixels), pixels)
+
+    sized = sized_upscaler(
+        upscaler,
+        (reader.width, reader.height),
+        (width, height),
+        self_ensemble=options.self_ensemble,
+        on_progress=tell,
+    )
     blocks = enlarge_rows(
         sized, reader, rows_at_once(reader.width), alpha=options.alpha, on_profile=on_profile
     )
@@ -138,8 +157,8 @@ def upscale_file(
         for block in blocks:
             yield block
             rows += len(block)
-            if progress is not None:
-                progress(reader.width * (rows * reader.height // height), reader.width * reader.height)
+            if not options.self_ensemble:
+                tell(rows / height)
 
     write_image(
         target,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dvmsr.errors import ArgumentError
 from dvmsr.images.resize_rows import resize_rows
+from dvmsr.inference.ensemble import EnsembleUpscaler
+from dvmsr.inference.sizes import OutputSize
 from dvmsr.inference.upscaler import Upscaler, rows_at_once
 
 if TYPE_CHECKING:
@@ -47,6 +50,25 @@ def pass_sizes(source: Size, target: Size, scale: int) -> list[Size]:
     return sizes
 
 
+class RowUpscaler(Protocol):
+    """What enlarges rows; see ``Upscaler``."""
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the output is on each side."""
+        ...
+
+    def stream(
+        self,
+        blocks: Iterable[NDArray[Any]],
+        width: int,
+        *,
+        on_profile: Callable[[Profile], object] | None = None,
+    ) -> Iterator[NDArray[Any]]:
+        """Enlarge an image a few rows at a time."""
+        ...
+
+
 class SizedUpscaler:
     """Enlarges images of one size to another, with the face of an ``Upscaler``.
 
@@ -56,7 +78,7 @@ class SizedUpscaler:
         target: Columns and rows of what comes out, at most ``scale`` to some power times as many.
     """
 
-    def __init__(self, upscaler: Upscaler, source: Size, target: Size) -> None:
+    def __init__(self, upscaler: RowUpscaler, source: Size, target: Size) -> None:
         self.source = source
         self.target = target
         self.passes = pass_sizes(source, target, upscaler.scale)
@@ -66,7 +88,8 @@ class SizedUpscaler:
     def is_plain(self) -> bool:
         """Whether what the network makes in one pass is what is wanted."""
         scale = self._upscaler.scale
-        return len(self.passes) == 1 and self.target == (scale * self.source[0], scale * self.source[1])
+        exact = self.target == (scale * self.source[0], scale * self.source[1])
+        return exact and len(self.passes) == 1 and not isinstance(self._upscaler, EnsembleUpscaler)
 
     def stream(
         self,
@@ -107,6 +130,80 @@ class SizedUpscaler:
             size = (scale * given[0], scale * given[1])
         for block in _resized(rows, size, self.target):
             yield _pixels(block, dtype)
+
+
+def upscale_to_size(
+    upscaler: Upscaler,
+    image: NDArray[Any],
+    size: OutputSize,
+    *,
+    self_ensemble: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> NDArray[Any]:
+    """Enlarge an array to a size.
+
+    Args:
+        upscaler: The network.
+        image: (H, W, 3) of uint8, uint16 or float32.
+        size: What is wanted.
+        self_ensemble: Whether to average over the flips and rotations.
+        progress: Called with the number of finished pixels of the image, and of all.
+
+    Returns:
+        (rows, columns, 3) of the same type.
+
+    Raises:
+        ArgumentError: A side would become more than 16 times as long; or of a self-ensemble, longer than the
+            network makes it in one pass.
+    """
+    height, width, _ = image.shape
+    target = size.of(width, height)
+
+    def tell(part: float) -> None:
+        if progress is not None:
+            progress(round(part * width * height), width * height)
+
+    sized = sized_upscaler(upscaler, (width, height), target, self_ensemble=self_ensemble, on_progress=tell)
+    output = np.empty((target[1], target[0], 3), image.dtype)
+    rows = rows_at_once(width)
+    top = 0
+    for block in sized.stream((image[y : y + rows] for y in range(0, height, rows)), width):
+        output[top : top + len(block)] = block
+        top += len(block)
+        if not self_ensemble:
+            tell(top / len(output))
+    return output
+
+
+def sized_upscaler(
+    upscaler: Upscaler,
+    source: Size,
+    target: Size,
+    *,
+    self_ensemble: bool,
+    on_progress: Callable[[float], object],
+) -> SizedUpscaler:
+    """Make what enlarges images of one size to another.
+
+    Args:
+        upscaler: The network.
+        source: Columns and rows of the images.
+        target: Columns and rows of what comes out.
+        self_ensemble: Whether to average over the flips and rotations.
+        on_progress: Called with the part that is done of a self-ensemble, whose rows come at its end.
+
+    Raises:
+        ArgumentError: A self-ensemble would take more than one pass.
+    """
+    if not self_ensemble:
+        return SizedUpscaler(upscaler, source, target)
+    sized = SizedUpscaler(EnsembleUpscaler(upscaler, on_progress), source, target)
+    if len(sized.passes) > 1:
+        raise ArgumentError(
+            f"a self-ensemble enlarges up to {upscaler.scale} times, got {target[0]}x{target[1]} of "
+            f"{source[0]}x{source[1]} pixels; ask for less, or do without it"
+        )
+    return sized
 
 
 def _resized(rows: Iterator[NDArray[Any]], size: Size, target: Size) -> Iterator[NDArray[Any]]:
