@@ -8,13 +8,14 @@ import numpy as np
 import pyvips
 
 from dvmsr.errors import ImageReadError
+from dvmsr.images.other_formats import KINDS, OtherImage
 from dvmsr.images.source import SourceFile
 from dvmsr.images.tiff_repair import OddPixels, repair, to_pixels
 
 # Whatever a file is named, no other loader of libvips' is meant to see it.
 pyvips.block_untrusted_set(True)
 
-READABLE = "PNG, JPEG, TIFF, WebP, AVIF or GIF"
+READABLE = "PNG, JPEG, TIFF, WebP, AVIF, GIF, HEIC, BMP, PNM or JPEG 2000"
 """The kinds of files that are read, for messages."""
 
 PIXEL_TYPES = {"uchar": np.uint8, "ushort": np.uint16}
@@ -46,13 +47,15 @@ class Decoder:
 
     Raises:
         ImageReadError: The file is of a kind that is not read.
+        MissingExtraError: A library is not installed that reads it.
     """
 
     def __init__(self, source: SourceFile) -> None:
         self.source = source
         """The file."""
         self._odd: OddPixels | None = None
-        if source.kind not in _LOADERS:
+        self._other = OtherImage(source) if source.kind in KINDS else None
+        if source.kind not in _LOADERS and self._other is None:
             raise ImageReadError(
                 f"{source.path}: {source.kind} is not supported; expected {READABLE}: convert it first"
                 if source.kind
@@ -61,12 +64,25 @@ class Decoder:
         if source.kind == "TIFF":
             self._odd = repair(source)
 
-    def header(self) -> pyvips.Image:
-        """Open the picture without looking at its pixels, as it lies in the file.
+    def size(self) -> tuple[int, int]:
+        """Width and height, neither turned nor decoded.
 
         Raises:
             ImageReadError: The file is damaged or not supported.
         """
+        if self._other is not None:
+            return self._other.width, self._other.height
+        header = self.header()
+        return header.width, header.height
+
+    def header(self) -> pyvips.Image:
+        """Open the picture as it lies in the file, as far as possible without looking at its pixels.
+
+        Raises:
+            ImageReadError: The file is damaged or not supported.
+        """
+        if self._other is not None:
+            return self._other.decode()
         try:
             return self._load()
         except pyvips.Error as error:
@@ -100,6 +116,8 @@ class Decoder:
             pyvips.Error: The file cannot be opened or is damaged.
             ImageReadError: The pixels are of another kind.
         """
+        if self._other is not None:
+            return self._other.decode()
         image = self._load()
         # 1 is upright and 2 mirrors each row. All others need the last row first.
         if image.get_typeof("orientation") and image.get("orientation") > 2:

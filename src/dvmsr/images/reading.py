@@ -20,7 +20,7 @@ from dvmsr.images.source import SourceFile
 
 _ROWS_AT_ONCE = 64
 # Bytes for each pixel by which the peak of the process rose in decoding 36 to 144 megapixels, rounded up.
-_WHOLE_IMAGE_BYTES = {"WebP": 8, "AVIF": 16, "GIF": 5}
+_WHOLE_IMAGE_BYTES = {"WebP": 8, "AVIF": 16, "GIF": 5, "HEIC": 16, "BMP": 8, "PNM": 8, "JPEG 2000": 24}
 # Of a picture to be turned, libvips keeps more than that in a file.
 _TURNED_BYTES = 100 << 20
 # Rows that libvips keeps between its threads.
@@ -163,10 +163,14 @@ def open_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     Raises:
         ImageReadError: The file is missing, empty, damaged, no image, or of pixels of another kind; it has
             more pixels than ``max_pixels``, or decoding it needs more memory than is free.
+        MissingExtraError: It is of a kind that is read by a library which is not installed.
     """
     decoder = Decoder(SourceFile(Path(path)))
+    width, height = decoder.size()
+    check_pixels(decoder.source.path, width, height, max_pixels)
+    if decoder.source.kind in _WHOLE_IMAGE_BYTES:
+        check_memory(decoder.source.path, width * height * _WHOLE_IMAGE_BYTES[decoder.source.kind])
     header = decoder.header()
-    check_pixels(decoder.source.path, header.width, header.height, max_pixels)
     decoding_bytes = _decoding_bytes(decoder.source.kind, header)
     check_memory(decoder.source.path, decoding_bytes)
     try:

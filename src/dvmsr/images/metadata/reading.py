@@ -113,7 +113,7 @@ def read_metadata(source: SourceFile, image: pyvips.Image, page: int = 0) -> Met
                     resolution = resolution or jpeg.decode_resolution(segment)
         elif source.kind == "GIF":
             texts += [("Comment", _text(comment)) for comment in gif.read_comments(file)]
-        elif source.kind == "AVIF":
+        elif source.kind in ("AVIF", "HEIC"):
             colours = ColourDescription(code_points=avif.read_code_points(file.read()))
         elif source.kind == "PNG":
             for kind, data in png.read_chunks(file):
