@@ -14,6 +14,7 @@ __all__ = [
     "imresize",
     "make_pair",
     "open_image",
+    "open_pictures",
     "read_image",
     "spread_colours",
     "write_image",
@@ -28,7 +29,7 @@ except (ImportError, OSError) as _error:
 
 if TYPE_CHECKING or _cause is None:
     from dvmsr.images.encoding import Encoding
-    from dvmsr.images.reading import ImageReader, open_image, read_image
+    from dvmsr.images.reading import ImageReader, open_image, open_pictures, read_image
     from dvmsr.images.writing import check_format, write_image
 else:
     # Without libvips a machine cannot upscale files, but it can train.

@@ -44,15 +44,19 @@ class Decoder:
 
     Args:
         source: The file.
+        page: Number of the page of a TIFF file, from 0.
+        all_frames: Whether the frames of an animation are one picture, one below the other.
 
     Raises:
         ImageReadError: The file is of a kind that is not read.
         MissingExtraError: A library is not installed that reads it.
     """
 
-    def __init__(self, source: SourceFile) -> None:
+    def __init__(self, source: SourceFile, page: int = 0, *, all_frames: bool = False) -> None:
         self.source = source
         """The file."""
+        self.page = page
+        """Number of the page, from 0."""
         self._odd: OddPixels | None = None
         self._other = OtherImage(source) if source.kind in KINDS else None
         if source.kind not in _LOADERS and self._other is None:
@@ -62,7 +66,11 @@ class Decoder:
                 else f"{source.path}: not an image, or one cut short; expected {READABLE}"
             )
         if source.kind == "TIFF":
-            self._odd = repair(source)
+            self._odd = repair(source, page)
+        self._options = {"page": page} if source.kind == "TIFF" else {}
+        if all_frames:
+            self._options["n"] = -1
+        self._checked = False
 
     def size(self) -> tuple[int, int]:
         """Width and height, neither turned nor decoded.
@@ -88,6 +96,11 @@ class Decoder:
         except pyvips.Error as error:
             raise read_error(self.source, error) from error
 
+    @property
+    def notes(self) -> list[str]:
+        """What is lost in decoding, a line each."""
+        return self._other.notes if self._other is not None else []
+
     def check(self) -> None:
         """Decode a JPEG file once, to find out whether pixels are missing.
 
@@ -96,8 +109,9 @@ class Decoder:
         Raises:
             ImageReadError: Pixels are missing.
         """
-        if self.source.kind != "JPEG":
+        if self.source.kind != "JPEG" or self._checked:
             return
+        self._checked = True
         try:
             self._load(fail_on="warning").avg()
         except pyvips.Error as error:
@@ -138,7 +152,9 @@ class Decoder:
     def _load(self, access: str = "sequential", fail_on: str = "error") -> pyvips.Image:
         # Below "error", what is missing of a damaged file comes out grey.
         source = self.source.to_vips()
-        image = getattr(pyvips.Image, _LOADERS[self.source.kind])(source, access=access, fail_on=fail_on)
+        image = getattr(pyvips.Image, _LOADERS[self.source.kind])(
+            source, access=access, fail_on=fail_on, **self._options
+        )
         # As pyvips does for the loaders that it chooses itself: the source lives as long as the image.
         image._references.append(source)
         return image

@@ -54,7 +54,10 @@ class OtherImage:
         self._opened = self._open()
         self.width, self.height = self._opened.size
         self.notes: list[str] = []
-        """What is lost in reading, a line each."""
+        """What is lost in decoding, a line each."""
+        count = len(self._opened) if source.kind == "HEIC" else 1
+        if count > 1:
+            self.notes.append(f"of {count} pictures the main one is enlarged: others of HEIC are not read")
         self._image: pyvips.Image | None = None
 
     def decode(self) -> pyvips.Image:
