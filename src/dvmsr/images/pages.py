@@ -80,7 +80,8 @@ def _find_pages(structure: TiffStructure, directories: list[Directory]) -> Pictu
         number
         for number, directory in enumerate(directories)
         if not value(directory, _KIND) & (_REDUCED | _MASK)
-        and not any(_is_thumbnail(sizes[number], other) for other in sizes)
+        # Not every program marks the thumbnail that it writes first.
+        and not (number == 0 and len(sizes) > 1 and _is_thumbnail(sizes[0], sizes[1]))
     )
     if not pages:
         return Pictures()
