@@ -19,12 +19,14 @@ __all__ = [
     "Upscaler",
     "WeightsError",
     "upscale",
+    "upscale_files",
 ]
 
 # Type checkers see plain imports; at run time each waits until somebody wants it. A command has to have begun
 # to listen for signals before it imports anything that takes time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dvmsr.batch import upscale_files
     from dvmsr.config import STUDENT, TEACHER, NetworkConfig
     from dvmsr.errors import (
         ArgumentError,
@@ -39,7 +41,11 @@ if TYPE_CHECKING:
     )
     from dvmsr.inference import Upscaler, upscale
 else:
-    _ROOMS = {"config": ("STUDENT", "TEACHER", "NetworkConfig"), "inference": ("Upscaler", "upscale")}
+    _ROOMS = {
+        "config": ("STUDENT", "TEACHER", "NetworkConfig"),
+        "inference": ("Upscaler", "upscale"),
+        "batch": ("upscale_files",),
+    }
     _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
     def __getattr__(name: str) -> object:

@@ -100,7 +100,7 @@ def test_existing_output_needs_overwrite(dvmsr, photo, network):
     target.write_bytes(b"precious")
     code, out, err = dvmsr("upscale", *network, photo)
     assert (code, out) == (2, "")
-    assert re.fullmatch(r"dvmsr: error: .*photo_x4\.png: exists already; .*--overwrite.*\n", err)
+    assert re.fullmatch(r"dvmsr: error: .*photo_x4\.png: exists already, .*--overwrite.*\n", err)
     assert target.read_bytes() == b"precious"
     assert dvmsr("upscale", *network, photo, "--overwrite")[0] == 0
     assert read_image(target).shape == (48, 36, 3)
@@ -154,9 +154,9 @@ def test_folder_goes_on_after_a_bad_file(dvmsr, tmp_path, network):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_x4.png", "c_x4.png"]
     assert out.splitlines()[-1].startswith("2 of 3 images enlarged in ")
     errors = err.splitlines()
-    assert len(errors) == 2
-    assert errors[0].startswith(f"dvmsr: error: {folder / 'b.png'}: not an image")
-    assert errors[1] == f"dvmsr: error: 1 of 3 images failed: {folder / 'b.png'}"
+    assert errors[0] == f"passed over {folder / 'notes.txt'}: no image by its name or content"
+    assert errors[1].startswith(f"dvmsr: error: {folder / 'b.png'}: not an image")
+    assert errors[2:] == ["dvmsr: error: 1 of 3 images failed:", f"  {folder / 'b.png'}"]
 
 
 def test_format_for_a_folder(dvmsr, tmp_path, network):

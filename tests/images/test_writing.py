@@ -10,8 +10,9 @@ import pyvips
 from PIL import Image
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
+from dvmsr import images
 from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
-from dvmsr.images import WRITABLE_SUFFIXES, open_image, read_image, write_image
+from dvmsr.images import WRITABLE_SUFFIXES, open_image, read_image
 from dvmsr.images.encoding import FORMATS
 
 SCALE = 4
@@ -26,6 +27,12 @@ INTERPRETATIONS = {
     (3, "uint16"): "rgb16",
     (4, "uint16"): "rgb16",
 }
+
+
+def write_image(path, blocks, *, source, scale, **more):
+    """As images.write_image, with the size as so many times the source's."""
+    size = {"width": scale * source.width, "height": scale * source.height}
+    images.write_image(path, blocks, source=source, **size, **more)
 
 
 def picture(height, width, channels, dtype=np.uint8):
@@ -329,7 +336,9 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 source = open_image(sys.argv[1])
 blocks = (block.repeat(4, axis=0).repeat(4, axis=1) for block in source.blocks(8))
-write_image(sys.argv[2], blocks, source=source, scale=4)
+write_image(
+    sys.argv[2], blocks, source=source, width=4 * source.width, height=4 * source.height
+)
 """
     done = subprocess.run(
         [sys.executable, "-c", program, str(path), str(out / f"high.{suffix}")],
@@ -377,7 +386,9 @@ from dvmsr.images import open_image, write_image
 for path in sys.argv[2:]:
     source = open_image(path)
     blocks = (block.repeat(4, axis=0).repeat(4, axis=1) for block in source.samples(16))
-    write_image(Path(path).with_name("high" + sys.argv[1]), blocks, source=source, scale=4, overwrite=True)
+    target = Path(path).with_name("high" + sys.argv[1])
+    size = {"width": 4 * source.width, "height": 4 * source.height}
+    write_image(target, blocks, source=source, **size, overwrite=True)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     paths = []

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import pyvips
 
 from dvmsr import NetworkConfig, Upscaler
-from dvmsr.errors import ArgumentError, DatasetError, ImageReadError, ImageWriteError
-from dvmsr.images import read_image
-from dvmsr.inference.files import FileTask, plan_files, upscale_file
+from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
+from dvmsr.images import Encoding, read_image
+from dvmsr.inference.files import FileOptions, upscale_file
+from dvmsr.inference.sizes import OutputSize
 from dvmsr.weights import Weights, parameter_shapes
 
 
@@ -37,7 +39,7 @@ def test_file_holds_what_the_array_gives(tmp_path, upscaler):
     done = upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png")
     assert np.array_equal(read_image(tmp_path / "high.png"), upscaler.upscale(pixels))
     assert (done.source, done.target) == (tmp_path / "low.png", tmp_path / "high.png")
-    assert (done.width, done.height, done.scale) == (14, 37, upscaler.scale)
+    assert (done.width, done.height, done.target_width, done.target_height) == (14, 37, 56, 148)
     assert done.seconds > 0
 
 
@@ -96,76 +98,79 @@ def test_no_folder_is_created_for_a_target_that_cannot_be(tmp_path, upscaler, na
     assert list(tmp_path.iterdir()) == [tmp_path / "low.png"]
 
 
-def plan(*inputs, output=None, suffix=None):
-    tasks = plan_files(inputs, output, scale=4, suffix=suffix)
-    return {task.source.name: task.target for task in tasks}
+def test_self_ensemble(tmp_path, upscaler):
+    pixels = write_noise(tmp_path / "low.png", height=37)
+    told = []
+    upscale_file(
+        upscaler,
+        tmp_path / "low.png",
+        tmp_path / "high.png",
+        FileOptions(self_ensemble=True),
+        progress=lambda finished, total: told.append((finished, total)),
+    )
+    expected = upscaler.upscale(pixels, self_ensemble=True).astype(int)
+    assert np.abs(read_image(tmp_path / "high.png") - expected).max() <= 1
+    assert told == sorted(told)
+    assert told[-1] == (14 * 37, 14 * 37)
+    assert len(told) >= 8
 
 
-@pytest.fixture
-def photos(tmp_path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name in ("b.PNG", "a.jpg", "c.gif", "notes.txt", ".hidden.png"):
-        (folder / name).touch()
-    (folder / "album.png").mkdir()
-    return folder
+def test_self_ensemble_of_one_pass_only(tmp_path, upscaler):
+    write_noise(tmp_path / "low.png")
+    options = FileOptions(size=OutputSize(scale=8), self_ensemble=True)
+    with pytest.raises(ArgumentError, match="a self-ensemble enlarges up to 4 times"):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", options)
+    assert list(tmp_path.iterdir()) == [tmp_path / "low.png"]
 
 
-def test_name_beside_the_input(tmp_path):
-    assert plan(tmp_path / "a.jpg") == {"a.jpg": tmp_path / "a_x4.jpg"}
-    assert plan(tmp_path / "a.jpg", suffix=".png") == {"a.jpg": tmp_path / "a_x4.png"}
-    assert plan(tmp_path / "a.gif") == {"a.gif": tmp_path / "a_x4.png"}
+@pytest.mark.parametrize(("scale", "size"), [(2, (28, 38)), (2.5, (35, 48)), (8, (112, 152))])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_other_sizes(tmp_path, upscaler, scale, size, channels):
+    write_noise(tmp_path / "low.png", channels=channels)
+    options = FileOptions(size=OutputSize(scale=scale))
+    for alpha in ("network", "bicubic"):
+        target = tmp_path / f"{alpha}.png"
+        done = upscale_file(upscaler, tmp_path / "low.png", target, replace(options, alpha=alpha))
+        image = pyvips.Image.new_from_file(str(target))
+        assert (image.width, image.height, image.bands) == (*size, channels)
+        assert (done.target_width, done.target_height) == size
 
 
-def test_output_for_one_file(tmp_path):
-    (tmp_path / "existing.folder").mkdir()
-    assert plan(tmp_path / "a.jpg", output=tmp_path / "b.png") == {"a.jpg": tmp_path / "b.png"}
-    # Whether it can be written is for the writer to say.
-    assert plan(tmp_path / "a.jpg", output=tmp_path / "b.bmp") == {"a.jpg": tmp_path / "b.bmp"}
-    for folder in (tmp_path / "existing.folder", tmp_path / "new"):
-        assert plan(tmp_path / "a.jpg", output=folder) == {"a.jpg": folder / "a_x4.jpg"}
+@pytest.mark.parametrize("suffix", ["webp", "avif"])
+def test_lossless(tmp_path, upscaler, suffix):
+    pixels = write_noise(tmp_path / "low.png")
+    options = FileOptions(encoding=Encoding(lossless=True))
+    upscale_file(upscaler, tmp_path / "low.png", tmp_path / f"high.{suffix}", options)
+    assert np.array_equal(read_image(tmp_path / f"high.{suffix}"), upscaler.upscale(pixels))
+    with pytest.raises(ImageWriteError, match="JPEG loses some detail"):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.jpg", options)
 
 
-def test_several_files(tmp_path):
-    inputs = (tmp_path / "a.jpg", tmp_path / "b.tif")
-    assert plan(*inputs) == {"a.jpg": tmp_path / "a_x4.jpg", "b.tif": tmp_path / "b_x4.tif"}
-    into = tmp_path / "out"
-    assert plan(*inputs, output=into) == {"a.jpg": into / "a_x4.jpg", "b.tif": into / "b_x4.tif"}
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "avif"])
+def test_quality(tmp_path, upscaler, suffix):
+    write_noise(tmp_path / "low.png")
+    sizes = []
+    for quality in (20, 90):
+        target = tmp_path / f"{quality}.{suffix}"
+        upscale_file(upscaler, tmp_path / "low.png", target, FileOptions(encoding=Encoding(quality=quality)))
+        sizes.append(target.stat().st_size)
+    assert 2 * sizes[0] < sizes[1]
 
 
-def test_folder(photos):
-    beside = photos.with_name("photos_x4")
-    names = {"a.jpg": "a_x4.jpg", "b.PNG": "b_x4.PNG", "c.gif": "c_x4.png"}
-    assert plan(photos) == {name: beside / target for name, target in names.items()}
-    assert list(plan(photos)) == sorted(names)
-    into = photos.parent / "out"
-    assert plan(photos, output=into) == {name: into / target for name, target in names.items()}
+@pytest.mark.parametrize("values", [{"quality": 0}, {"quality": 101}, {"quality": 5, "lossless": True}])
+def test_encodings_that_are_none(values):
+    with pytest.raises(ArgumentError):
+        Encoding(**values)
 
 
-def test_folder_without_a_name(photos, monkeypatch):
-    monkeypatch.chdir(photos)
-    assert plan(Path())["a.jpg"] == photos.with_name("photos_x4") / "a_x4.jpg"
+def test_too_many_pixels(tmp_path, upscaler):
+    write_noise(tmp_path / "low.png")
+    with pytest.raises(ImageReadError, match="--max-pixels"):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", FileOptions(max_pixels=100))
 
 
-def test_folder_without_images(tmp_path):
-    with pytest.raises(DatasetError, match="no images in it"):
-        plan(tmp_path)
-
-
-def test_output_must_be_a_folder(tmp_path, photos):
-    with pytest.raises(ArgumentError, match="expected a folder"):
-        plan(photos, output=tmp_path / "high.png")
-    with pytest.raises(ArgumentError, match="expected a folder"):
-        plan(tmp_path / "a.png", tmp_path / "b.png", output=photos / "notes.txt")
-    with pytest.raises(ArgumentError, match="expected a folder"):
-        plan(tmp_path / "a.png", output=tmp_path / "b.png", suffix=".jpg")
-
-
-def test_two_images_for_one_target(tmp_path):
-    inputs = (tmp_path / "a.jpg", tmp_path / "a.png")
-    assert plan_files(inputs, scale=2) == [
-        FileTask(inputs[0], tmp_path / "a_x2.jpg"),
-        FileTask(inputs[1], tmp_path / "a_x2.png"),
-    ]
-    with pytest.raises(ArgumentError, match=r"both .*a\.jpg and .*a\.png would be written"):
-        plan(*inputs, suffix=".png")
+def test_result_has_the_source_s_time(tmp_path, upscaler):
+    write_noise(tmp_path / "low.png")
+    os.utime(tmp_path / "low.png", (1e9, 1e9))
+    upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png")
+    assert (tmp_path / "high.png").stat().st_mtime == 1e9

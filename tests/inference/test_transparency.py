@@ -10,8 +10,7 @@ from PIL import Image
 from dvmsr import Upscaler
 from dvmsr.errors import ArgumentError
 from dvmsr.images import imresize, open_image
-from dvmsr.inference.files import upscale_file
-from dvmsr.inference.transparency import enlarge_rows
+from dvmsr.inference.files import FileOptions, upscale_file
 
 SCALE = 4
 
@@ -103,7 +102,7 @@ def test_alpha_is_enlarged_as_a_grey_image(tmp_path, upscaler, channels, dtype):
     psnr = {}
     for method in ("network", "bicubic"):
         target = tmp_path / f"{method}.png"
-        upscale_file(upscaler, tmp_path / "low.png", target, alpha=method)
+        upscale_file(upscaler, tmp_path / "low.png", target, FileOptions(alpha=method))
         alpha = pyvips.Image.new_from_file(str(target)).numpy()[..., -1]
         psnr[method] = -10 * np.log10(np.mean((alpha / full - high) ** 2))
         if method == "network":
@@ -133,4 +132,4 @@ def test_opaque_alpha_is_not_computed(tmp_path, upscaler, monkeypatch):
 def test_unknown_method(tmp_path, upscaler):
     Image.new("RGBA", (4, 4)).save(tmp_path / "low.png")
     with pytest.raises(ArgumentError, match='alpha must be "network" or "bicubic", got \'nearest\''):
-        next(enlarge_rows(upscaler, open_image(tmp_path / "low.png"), 4, alpha="nearest"))
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", FileOptions(alpha="nearest"))

@@ -1,14 +1,18 @@
-"""Progress on one image: a bar on a terminal, now and then a line elsewhere."""
+"""Progress of a run over images: a bar on a terminal, now and then a line elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import typer
+from dvmsr.batch import Done, Failed, FileTask, Progress
+from dvmsr.cli.printing import printable, say
+from dvmsr.cli.quantities import megapixels
 
 if TYPE_CHECKING:
     from dvmsr.cli.progress_bar import ProgressBar
@@ -16,28 +20,28 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def megapixels(pixels: float) -> str:
-    """Pixels as a text in millions of pixels."""
-    return f"{pixels / 1e6:.3g} MP"
-
-
-class FileProgress:
-    """Shows on standard error how far an image is, the rate and the time left.
+class RunProgress:
+    """Shows on standard error how far a run is, the rate and the time left.
 
     Args:
-        label: What to call the image.
+        tasks: What is to be done.
     """
 
-    def __init__(self, label: str) -> None:
-        self._label = label
+    def __init__(self, tasks: Sequence[FileTask]) -> None:
+        self._single = tasks[0].source.name if len(tasks) == 1 else None
+        self._count = len(tasks)
+        self._total = sum(task.width * task.height for task in tasks)
+        self._ended = 0
+        self._ended_pixels = 0
+        self._under_way: dict[Path, int] = {}
         self._start = self._last_line = time.monotonic()
         self._bar: ProgressBar | None = None
-        if sys.stderr.isatty():
+        if tasks and sys.stderr is not None and sys.stderr.isatty():
             from dvmsr.cli.progress_bar import ProgressBar
 
-            self._bar = ProgressBar(label)
+            self._bar = ProgressBar(self._label)
 
-    def __enter__(self) -> FileProgress:
+    def __enter__(self) -> RunProgress:
         if self._bar is not None:
             self._bar.start()
         return self
@@ -48,20 +52,31 @@ class FileProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, finished: int, total: int) -> None:
-        """Show a new state.
-
-        Args:
-            finished: Finished pixels of the input, above 0.
-            total: All its pixels.
-        """
+    def update(self, event: Progress | Done | Failed) -> None:
+        """Show what has happened."""
+        task = event.task
+        if isinstance(event, Progress):
+            self._under_way[task.source] = event.finished
+        else:
+            self._under_way.pop(task.source, None)
+            self._ended += 1
+            self._ended_pixels += task.width * task.height
+        finished = self._ended_pixels + sum(self._under_way.values())
         if self._bar is not None:
-            self._bar.update(finished, total)
-            return
+            self._bar.update(self._label, finished, self._total)
+        elif finished and self._ended < self._count:
+            self._line(finished)
+
+    @property
+    def _label(self) -> str:
+        return printable(self._single) if self._single else f"{self._ended}/{self._count} images"
+
+    def _line(self, finished: int) -> None:
         now = time.monotonic()
-        if now - self._last_line < _SECONDS_BETWEEN_LINES or finished == total:
+        if now - self._last_line < _SECONDS_BETWEEN_LINES:
             return
         self._last_line = now
         rate = finished / (now - self._start)
-        left = timedelta(seconds=round((total - finished) / rate))
-        typer.echo(f"{self._label}: {100 * finished // total} %, {megapixels(rate)}/s, {left} left", err=True)
+        left = timedelta(seconds=round((self._total - finished) / rate))
+        percent = 100 * finished // self._total
+        say(f"{self._label}: {percent} %, {megapixels(rate)}/s, {left} left", error=True)

@@ -1,4 +1,4 @@
-"""The bar of one image on a terminal. Apart from the lines elsewhere, as its library takes long to import."""
+"""The bar of a run on a terminal. Apart from the lines elsewhere, as its library takes long to import."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from dvmsr.cli.progress import megapixels
+from dvmsr.cli.quantities import megapixels
 
 
 class _Rate(ProgressColumn):
@@ -21,7 +21,7 @@ class ProgressBar:
     """A bar on standard error that vanishes when it is stopped.
 
     Args:
-        label: What to call the image.
+        label: What to call the work.
     """
 
     def __init__(self, label: str) -> None:
@@ -44,6 +44,6 @@ class ProgressBar:
         """Take the bar away."""
         self._progress.stop()
 
-    def update(self, finished: int, total: int) -> None:
-        """Show a new state: finished pixels of the input, and all."""
-        self._progress.update(self._task, completed=finished, total=total)
+    def update(self, label: str, finished: int, total: int) -> None:
+        """Show a new state: what to call the work, finished pixels of the input, and all."""
+        self._progress.update(self._task, description=escape(label), completed=finished, total=total)

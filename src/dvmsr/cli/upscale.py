@@ -5,23 +5,21 @@ from __future__ import annotations
 import gc
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
-from dvmsr.errors import DvmsrError
-
-if TYPE_CHECKING:
-    from dvmsr.engine import Profile
 
 
 class ImageFormat(str, Enum):
     """Formats that can be written."""
 
     PNG = "png"
-    JPEG = "jpg"
-    TIFF = "tif"
+    JPG = "jpg"
+    JPEG = "jpeg"
+    TIF = "tif"
+    TIFF = "tiff"
     WEBP = "webp"
     AVIF = "avif"
 
@@ -33,28 +31,61 @@ class AlphaMethod(str, Enum):
     BICUBIC = "bicubic"
 
 
+EXAMPLES = """Examples:
+
+dvmsr upscale photo.jpg
+
+dvmsr upscale photo.jpg -o large.png --scale 2
+
+dvmsr upscale holiday/ -o holiday_large/ --recursive --size long=4000
+
+dvmsr upscale "scans/*.tif" --format jpeg --quality 90 --report done.json
+
+curl -s URL | dvmsr upscale - -o - --format png > large.png
+"""
+
+
 def upscale(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT", help="Image files, or folders of image files.")
+        list[str],
+        typer.Argument(
+            metavar="INPUT", help='Image files, folders, patterns such as "*.jpg"; - is standard input.'
+        ),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="For one image, the file to write, its format by its suffix; or a folder. "
-            "By default NAME_x4 beside the image; for a folder FOLDER, the folder FOLDER_x4.",
+            help="For one image, the file to write, its format by its suffix; or a folder; - is standard "
+            "output. By default NAME_x4 beside the image; for a folder FOLDER, the folder FOLDER_x4.",
         ),
     ] = None,
-    weights: Weights = None,
-    residual: Residual = None,
-    threads: Threads = None,
-    device: Device = "cpu",
-    precision: Precision = "fp32",
+    scale: Annotated[
+        float | None,
+        typer.Option("--scale", "-s", help="How many times larger each side becomes: above 1, up to 16."),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="SIZE",
+            help="Frame to fit into instead of a scale: 3840x2160, 3840x, x2160 or long=4000.",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Go through the folders in a folder, too.")
+    ] = False,
     image_format: Annotated[
         ImageFormat | None, typer.Option("--format", help="Format to write. By default that of each input.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")] = False,
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Detail to keep in JPEG (95), WebP (95) and AVIF (90) files."),
+    ] = None,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Lose nothing in WebP and AVIF files either.")
+    ] = False,
     alpha: Annotated[
         AlphaMethod,
         typer.Option(
@@ -63,57 +94,48 @@ def upscale(
             "or by bicubic interpolation.",
         ),
     ] = AlphaMethod.NETWORK,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing output files, finished ones too.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.json", help="Write what became of every file, with hashes."),
+    ] = None,
+    weights: Weights = None,
+    residual: Residual = None,
+    threads: Threads = None,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the CPU engine's time goes, beside its floor.")
     ] = False,
     debug: Debug = False,
 ) -> None:
     """Enlarge images, with their transparency, colour profile and EXIF data."""
-    from dvmsr.cli.progress import FileProgress, megapixels
-    from dvmsr.inference.files import plan_files, upscale_file
+    from dvmsr.cli.batch import Settings, run_batch
+    from dvmsr.images import Encoding
+    from dvmsr.inference.files import FileOptions
+    from dvmsr.inference.sizes import asked_size
     from dvmsr.inference.upscaler import Upscaler
 
-    profiles: list[Profile] = []
     # What was imported stays to the end: searching it for garbage then takes 25 ms, a twelfth of what
     # a small image takes.
     gc.freeze()
+    options = FileOptions(
+        size=asked_size(scale, size),
+        encoding=Encoding(quality, lossless),
+        alpha=alpha.value,
+        overwrite=overwrite,
+    )
     upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
-    suffix = f".{image_format.value}" if image_format else None
-    tasks = plan_files(inputs, output, scale=upscaler.scale, suffix=suffix)
-    failed = []
-    seconds = 0.0
-    for number, task in enumerate(tasks, start=1):
-        label = task.source.name if len(tasks) == 1 else f"[{number}/{len(tasks)}] {task.source.name}"
-        try:
-            with FileProgress(label) as progress:
-                done = upscale_file(
-                    upscaler,
-                    task.source,
-                    task.target,
-                    overwrite=overwrite,
-                    alpha=alpha.value,
-                    progress=progress.update,
-                    on_profile=profiles.append if profile else None,
-                )
-        except DvmsrError as error:
-            if debug or len(tasks) == 1:
-                raise
-            typer.echo(f"dvmsr: error: {error}", err=True)
-            failed.append(task.source)
-            continue
-        seconds += done.seconds
-        typer.echo(
-            f"{done.source} {done.width}x{done.height} -> "
-            f"{done.target} {done.scale * done.width}x{done.scale * done.height} in {done.seconds:.2f} s "
-            f"({megapixels(done.width * done.height / done.seconds)}/s)"
-        )
-        if profile:
-            from dvmsr.cli.profile import print_profile
-
-            print_profile(profiles.pop())
-    if len(tasks) > 1:
-        typer.echo(f"{len(tasks) - len(failed)} of {len(tasks)} images enlarged in {seconds:.2f} s")
-    if failed:
-        names = ", ".join(map(str, failed))
-        typer.echo(f"dvmsr: error: {len(failed)} of {len(tasks)} images failed: {names}", err=True)
+    settings = Settings(
+        options=options,
+        output=output,
+        suffix=f".{image_format.value}" if image_format else None,
+        recursive=recursive,
+        report=report,
+        profile=profile,
+        debug=debug,
+    )
+    if run_batch(upscaler, inputs, settings).failed:
         raise typer.Exit(2)

@@ -8,11 +8,13 @@ from dvmsr.images.transparency import spread_colours
 
 __all__ = [
     "WRITABLE_SUFFIXES",
+    "Encoding",
     "ImageReader",
     "check_format",
     "imresize",
     "make_pair",
     "open_image",
+    "open_pictures",
     "read_image",
     "spread_colours",
     "write_image",
@@ -26,7 +28,8 @@ except (ImportError, OSError) as _error:
     _cause = _error
 
 if TYPE_CHECKING or _cause is None:
-    from dvmsr.images.reading import ImageReader, open_image, read_image
+    from dvmsr.images.encoding import Encoding
+    from dvmsr.images.reading import ImageReader, open_image, open_pictures, read_image
     from dvmsr.images.writing import check_format, write_image
 else:
     # Without libvips a machine cannot upscale files, but it can train.

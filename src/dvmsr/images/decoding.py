@@ -8,13 +8,14 @@ import numpy as np
 import pyvips
 
 from dvmsr.errors import ImageReadError
+from dvmsr.images.other_formats import KINDS, OtherImage
 from dvmsr.images.source import SourceFile
 from dvmsr.images.tiff_repair import OddPixels, repair, to_pixels
 
 # Whatever a file is named, no other loader of libvips' is meant to see it.
 pyvips.block_untrusted_set(True)
 
-READABLE = "PNG, JPEG, TIFF, WebP, AVIF or GIF"
+READABLE = "PNG, JPEG, TIFF, WebP, AVIF, GIF, HEIC, BMP, PNM or JPEG 2000"
 """The kinds of files that are read, for messages."""
 
 PIXEL_TYPES = {"uchar": np.uint8, "ushort": np.uint16}
@@ -43,34 +44,62 @@ class Decoder:
 
     Args:
         source: The file.
+        page: Number of the page of a TIFF file, from 0.
+        all_frames: Whether the frames of an animation are one picture, one below the other.
 
     Raises:
         ImageReadError: The file is of a kind that is not read.
+        MissingExtraError: A library is not installed that reads it.
     """
 
-    def __init__(self, source: SourceFile) -> None:
+    def __init__(self, source: SourceFile, page: int = 0, *, all_frames: bool = False) -> None:
         self.source = source
         """The file."""
+        self.page = page
+        """Number of the page, from 0."""
         self._odd: OddPixels | None = None
-        if source.kind not in _LOADERS:
+        self._other = OtherImage(source) if source.kind in KINDS else None
+        if source.kind not in _LOADERS and self._other is None:
             raise ImageReadError(
                 f"{source.path}: {source.kind} is not supported; expected {READABLE}: convert it first"
                 if source.kind
                 else f"{source.path}: not an image, or one cut short; expected {READABLE}"
             )
         if source.kind == "TIFF":
-            self._odd = repair(source)
+            self._odd = repair(source, page)
+        self._options = {"page": page} if source.kind == "TIFF" else {}
+        if all_frames:
+            self._options["n"] = -1
+        self._checked = False
 
-    def header(self) -> pyvips.Image:
-        """Open the picture without looking at its pixels, as it lies in the file.
+    def size(self) -> tuple[int, int]:
+        """Width and height, neither turned nor decoded.
 
         Raises:
             ImageReadError: The file is damaged or not supported.
         """
+        if self._other is not None:
+            return self._other.width, self._other.height
+        header = self.header()
+        return header.width, header.height
+
+    def header(self) -> pyvips.Image:
+        """Open the picture as it lies in the file, as far as possible without looking at its pixels.
+
+        Raises:
+            ImageReadError: The file is damaged or not supported.
+        """
+        if self._other is not None:
+            return self._other.decode()
         try:
             return self._load()
         except pyvips.Error as error:
             raise read_error(self.source, error) from error
+
+    @property
+    def notes(self) -> list[str]:
+        """What is lost in decoding, a line each."""
+        return self._other.notes if self._other is not None else []
 
     def check(self) -> None:
         """Decode a JPEG file once, to find out whether pixels are missing.
@@ -80,8 +109,9 @@ class Decoder:
         Raises:
             ImageReadError: Pixels are missing.
         """
-        if self.source.kind != "JPEG":
+        if self.source.kind != "JPEG" or self._checked:
             return
+        self._checked = True
         try:
             self._load(fail_on="warning").avg()
         except pyvips.Error as error:
@@ -100,6 +130,8 @@ class Decoder:
             pyvips.Error: The file cannot be opened or is damaged.
             ImageReadError: The pixels are of another kind.
         """
+        if self._other is not None:
+            return self._other.decode()
         image = self._load()
         # 1 is upright and 2 mirrors each row. All others need the last row first.
         if image.get_typeof("orientation") and image.get("orientation") > 2:
@@ -120,7 +152,9 @@ class Decoder:
     def _load(self, access: str = "sequential", fail_on: str = "error") -> pyvips.Image:
         # Below "error", what is missing of a damaged file comes out grey.
         source = self.source.to_vips()
-        image = getattr(pyvips.Image, _LOADERS[self.source.kind])(source, access=access, fail_on=fail_on)
+        image = getattr(pyvips.Image, _LOADERS[self.source.kind])(
+            source, access=access, fail_on=fail_on, **self._options
+        )
         # As pyvips does for the loaders that it chooses itself: the source lives as long as the image.
         image._references.append(source)
         return image

@@ -14,6 +14,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from dvmsr.errors import ArgumentError
 from dvmsr.images.metadata.writing import save
 from dvmsr.images.png_stream import write_png_stream
 from dvmsr.images.reading import ImageReader
@@ -35,8 +36,36 @@ class Format:
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments of libvips' saver."""
 
+    lossless: dict[str, Any] | None = None
+    """More arguments that make it lose nothing; None where that cannot be."""
 
-_PNG = Format("PNG")
+    @property
+    def has_quality(self) -> bool:
+        """Whether it can be told how much detail to keep."""
+        return "Q" in self.options
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How an image file is compressed."""
+
+    quality: int | None = None
+    """How much detail JPEG, WebP and AVIF keep, from 1 to 100; None for their defaults. PNG and TIFF keep
+    everything."""
+
+    lossless: bool = False
+    """Whether nothing may be lost, in WebP and AVIF too."""
+
+    def __post_init__(self) -> None:
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise ArgumentError(f"quality must be from 1 to 100, got {self.quality}")
+        if self.quality is not None and self.lossless:
+            raise ArgumentError("expected either a quality or lossless, got both")
+
+
+DEFAULT_ENCODING = Encoding()
+
+_PNG = Format("PNG", lossless={})
 _JPEG = Format(
     "JPEG",
     largest_side=65_500,
@@ -54,9 +83,21 @@ _TIFF = Format(
         "tile_width": 256,
         "tile_height": 256,
     },
+    lossless={},
 )
-_WEBP = Format("WebP", largest_side=16_383, bits=8, options={"Q": 95, "smart_subsample": True})
-_AVIF = Format("AVIF", largest_side=16_384, options={"Q": 90, "subsample_mode": "off", "compression": "av1"})
+_WEBP = Format(
+    "WebP",
+    largest_side=16_383,
+    bits=8,
+    options={"Q": 95, "smart_subsample": True},
+    lossless={"lossless": True, "exact": True},
+)
+_AVIF = Format(
+    "AVIF",
+    largest_side=16_384,
+    options={"Q": 90, "subsample_mode": "off", "compression": "av1"},
+    lossless={"lossless": True},
+)
 FORMATS: dict[str, Format] = {
     ".png": _PNG,
     ".jpg": _JPEG,
@@ -76,7 +117,14 @@ class EncodingError(Exception):
     """The file cannot be written; unlike an error of the system where the rows are computed."""
 
 
-def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int, path: Path) -> None:
+def encode_stream(
+    rows: Iterable[NDArray[Any]],
+    source: ImageReader,
+    width: int,
+    height: int,
+    encoding: Encoding,
+    path: Path,
+) -> None:
     """Compute rows and encode them into a file.
 
     The rows are computed in the calling thread and libvips encodes in another, with a pipe between the two:
@@ -84,10 +132,12 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
     while that runs Python.
 
     Args:
-        rows: (rows, scale * W, 1) arrays of a grey source, else (rows, scale * W, 3); with the source's
-            alpha one channel more.
+        rows: (rows, width, 1) arrays of a grey source, else (rows, width, 3); with the source's alpha one
+            channel more.
         source: The image that was enlarged, for its metadata.
-        scale: Enlargement, from 1.
+        width: Columns of the enlarged image.
+        height: Rows of the enlarged image.
+        encoding: How it is compressed.
         path: The file to write, its suffix one of :data:`FORMATS`. On an error, part of it may be there.
 
     Raises:
@@ -101,7 +151,7 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
         try:
             stream = pyvips.Source.new_from_descriptor(read_end)
             image = pyvips.Image.new_from_source(stream, "", access="sequential", fail_on="error")
-            _save(image, source, path)
+            _save(image, source, encoding, path)
         except BaseException:
             failed.set()
             raise
@@ -120,23 +170,27 @@ def encode_stream(rows: Iterable[NDArray[Any]], source: ImageReader, scale: int,
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="dvmsr-encode") as pool:
         # Closed first, which ends the stream, then the pool waits for its thread.
         with os.fdopen(write_end, "wb") as stream:
-            encoding = pool.submit(encode)
+            encoded = pool.submit(encode)
             write_png_stream(
                 stream,
                 until_failed(),
-                height=scale * source.height,
-                width=scale * source.width,
+                height=height,
+                width=width,
                 channels=(1 if source.grey else 3) + source.has_alpha,
                 bits=8 * source.dtype.itemsize,
             )
-        encoding.result()
+        encoded.result()
 
 
-def _save(image: pyvips.Image, source: ImageReader, path: Path) -> None:
+def _save(image: pyvips.Image, source: ImageReader, encoding: Encoding, path: Path) -> None:
     file_format = FORMATS[path.suffix.lower()]
     if source.dtype == np.uint16 and file_format.bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation="b-w" if source.grey else "srgb")
     options = dict(file_format.options)
+    if encoding.lossless:
+        options |= file_format.lossless or {}
+    elif encoding.quality is not None and file_format.has_quality:
+        options["Q"] = encoding.quality
     if file_format is _TIFF:
         options["bigtiff"] = (
             image.width * image.height * image.bands * source.dtype.itemsize > _CLASSIC_TIFF_BYTES

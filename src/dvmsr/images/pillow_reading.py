@@ -56,12 +56,14 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 def _open(path: Path) -> Image.Image:
     """Open an image of any size: Pillow takes large photographs for attacks."""
-    with _without_limit():
+    with without_limit():
         return Image.open(path)
 
 
 @contextmanager
-def _without_limit() -> Iterator[None]:
+def without_limit() -> Iterator[None]:
+    """Let Pillow open images of any size, which it takes for attacks."""
+    """Let Pillow open images of any size, which it takes for attacks."""
     with _limit_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from dvmsr.errors import ArgumentError
+from dvmsr.errors import ArgumentError, ImageReadError
 from dvmsr.images.decoding import PIXEL_TYPES, Decoder, read_error
 from dvmsr.images.limits import MAX_PIXELS, check_memory, check_pixels
 from dvmsr.images.metadata.reading import Metadata, read_metadata
+from dvmsr.images.pages import find_pictures
 from dvmsr.images.source import SourceFile
 
 _ROWS_AT_ONCE = 64
 # Bytes for each pixel by which the peak of the process rose in decoding 36 to 144 megapixels, rounded up.
-_WHOLE_IMAGE_BYTES = {"WebP": 8, "AVIF": 16, "GIF": 5}
+_WHOLE_IMAGE_BYTES = {"WebP": 8, "AVIF": 16, "GIF": 5, "HEIC": 16, "BMP": 8, "PNM": 8, "JPEG 2000": 24}
 # Of a picture to be turned, libvips keeps more than that in a file.
 _TURNED_BYTES = 100 << 20
 # Rows that libvips keeps between its threads.
@@ -30,7 +31,16 @@ _ROWS_KEPT = 256
 class ImageReader:
     """An image file whose header has been read; made by :func:`open_image`."""
 
-    def __init__(self, decoder: Decoder, image: pyvips.Image, *, turned: bool, decoding_bytes: int) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        image: pyvips.Image,
+        *,
+        turned: bool,
+        decoding_bytes: int,
+        frames: int = 1,
+        notes: Iterable[str] = (),
+    ) -> None:
         self._decoder = decoder
         self.source = decoder.source
         """The file's bytes."""
@@ -38,8 +48,10 @@ class ImageReader:
         """The file."""
         self.width: int = image.width
         """Columns, after the EXIF orientation has been applied."""
-        self.height: int = image.height
-        """Rows, after the EXIF orientation has been applied."""
+        self.height: int = image.height // frames
+        """Rows, after the EXIF orientation has been applied; of an animation, those of a frame."""
+        self.frames = frames
+        """Frames of an animation; 1 of a picture."""
         self.dtype: np.dtype[Any] = np.dtype(PIXEL_TYPES[image.format])
         """uint8 or uint16."""
         self.grey: bool = image.bands < 3
@@ -50,7 +62,7 @@ class ImageReader:
         """Whether the pixels lie otherwise in the file, and are turned upright."""
         self.decoding_bytes = decoding_bytes
         """About how much memory decoding takes."""
-        self.notes: list[str] = []
+        self.notes: list[str] = [*notes, *decoder.notes]
         """What was chosen or is lost in reading and writing this file, a line each."""
 
     def decode(self) -> pyvips.Image:
@@ -68,7 +80,7 @@ class ImageReader:
             pyvips.Error: The file cannot be opened or is damaged.
             OSError: The file cannot be read any more.
         """
-        return read_metadata(self.source, self.decode())
+        return read_metadata(self.source, self.decode(), self._decoder.page)
 
     def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
         """Decode the image from its top to its bottom.
@@ -99,7 +111,8 @@ class ImageReader:
 
         Yields:
             Blocks of (rows, width, channels) of ``dtype``: one channel of a grey image, else three, and then
-            alpha where there is one, not multiplied into the colours.
+            alpha where there is one, not multiplied into the colours. Of an animation, the rows of one frame
+            after the other, none in a block with those of another.
 
         Raises:
             ArgumentError: ``rows`` is below 1.
@@ -108,8 +121,10 @@ class ImageReader:
         if rows < 1:
             raise ArgumentError(f"rows must be a whole number from 1, got {rows}")
         try:
+            self._decoder.check()
             image = self._decoder.decode()
-            yield from _fetch(image, self.dtype, rows)
+            for frame in range(self.frames):
+                yield from _fetch(image, self.dtype, rows, frame * self.height, self.height)
         except pyvips.Error as error:
             raise read_error(self.source, error) from error
 
@@ -127,21 +142,23 @@ class ImageReader:
         except pyvips.Error as error:
             raise read_error(self.source, error) from error
 
-    def bicubic_alpha(self, scale: int, rows: int) -> Iterator[NDArray[Any]]:
+    def bicubic_alpha(self, width: int, height: int, rows: int) -> Iterator[NDArray[Any]]:
         """Enlarge the alpha channel by bicubic interpolation.
 
         Args:
-            scale: Enlargement, from 1.
+            width: Columns of the result.
+            height: Rows of the result.
             rows: Rows of the result in a block, from 1; the last block can have less.
 
         Yields:
-            Blocks of (rows, scale * width, 1) of ``dtype``.
+            Blocks of (rows, width, 1) of ``dtype``.
 
         Raises:
             ImageReadError: The file is damaged or cut short.
         """
         try:
-            yield from _fetch(_enlarge(self._decoder.decode()[-1], scale), self.dtype, rows)
+            alpha = _enlarge(self._decoder.decode()[-1], width, height)
+            yield from _fetch(alpha, self.dtype, rows, 0, alpha.height)
         except pyvips.Error as error:
             raise read_error(self.source, error) from error
 
@@ -150,28 +167,76 @@ def open_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     """Read the header of an image file, and find out whether it can be read.
 
     Grey and RGB of 1 to 16 bits, palettes, and CMYK and Lab (converted to sRGB), with or without alpha. Of an
-    animation or a file of several pages, the first.
+    animation the first frame, of several pages the first that is no thumbnail; its notes say so.
 
     Args:
         path: The file, or a named pipe, which is read to its end.
         max_pixels: Most pixels that are taken.
 
     Returns:
-        The image, its pixels not yet decoded; of a JPEG file they have been looked at.
+        The image, its pixels not yet decoded.
 
     Raises:
         ImageReadError: The file is missing, empty, damaged, no image, or of pixels of another kind; it has
             more pixels than ``max_pixels``, or decoding it needs more memory than is free.
+        MissingExtraError: It is of a kind that is read by a library which is not installed.
     """
-    decoder = Decoder(SourceFile(Path(path)))
+    source = SourceFile(Path(path))
+    decoder = Decoder(source)
+    pictures = find_pictures(source, decoder)
+    if pictures.pages[0] != 0:
+        decoder = Decoder(SourceFile(source.path), pictures.pages[0])
+    return _open(decoder, max_pixels, notes=pictures.notes)
+
+
+def open_pictures(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> list[ImageReader]:
+    """Read the headers of all pictures of a file.
+
+    Args:
+        path: The file.
+        max_pixels: Most pixels that are taken of a page, and of all frames of an animation.
+
+    Returns:
+        Of a TIFF file each page that is no thumbnail, of a GIF or WebP animation one image of all frames,
+        of other files the picture.
+
+    Raises:
+        ImageReadError: As of :func:`open_image`; or the file is an animation of another format.
+        MissingExtraError: As of :func:`open_image`.
+    """
+    source = SourceFile(Path(path))
+    decoder = Decoder(source)
+    pictures = find_pictures(source, decoder)
+    if pictures.frames > 1:
+        return [_open(Decoder(source, all_frames=True), max_pixels, frames=pictures.frames)]
+    if pictures.unread_frames:
+        raise ImageReadError(
+            f"{path}: frames of {source.kind} are not read; convert it to WebP or GIF, or take the first only"
+        )
+    if pictures.pages == (0,):
+        return [_open(decoder, max_pixels, notes=pictures.notes)]
+    return [_open(Decoder(SourceFile(source.path), page), max_pixels) for page in pictures.pages]
+
+
+def _open(decoder: Decoder, max_pixels: int, *, frames: int = 1, notes: Iterable[str] = ()) -> ImageReader:
+    path = decoder.source.path
+    width, height = decoder.size()
+    check_pixels(path, width, height, max_pixels)
+    if decoder.source.kind in _WHOLE_IMAGE_BYTES:
+        check_memory(path, width * height // frames * _WHOLE_IMAGE_BYTES[decoder.source.kind])
     header = decoder.header()
-    check_pixels(decoder.source.path, header.width, header.height, max_pixels)
-    decoding_bytes = _decoding_bytes(decoder.source.kind, header)
-    check_memory(decoder.source.path, decoding_bytes)
+    decoding_bytes = _decoding_bytes(decoder.source.kind, header) // frames
+    check_memory(path, decoding_bytes)
     try:
-        decoder.check()
         turned = bool(header.get_typeof("orientation")) and header.get("orientation") > 1
-        return ImageReader(decoder, decoder.decode(), turned=turned, decoding_bytes=decoding_bytes)
+        return ImageReader(
+            decoder,
+            decoder.decode(),
+            turned=turned,
+            decoding_bytes=decoding_bytes,
+            frames=frames,
+            notes=notes,
+        )
     except pyvips.Error as error:
         raise read_error(decoder.source, error) from error
 
@@ -200,25 +265,28 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
     return image
 
 
-def _fetch(image: pyvips.Image, dtype: np.dtype[Any], rows: int) -> Iterator[NDArray[Any]]:
+def _fetch(
+    image: pyvips.Image, dtype: np.dtype[Any], rows: int, first: int, count: int
+) -> Iterator[NDArray[Any]]:
+    """Read some rows of an image, at most ``rows`` at a time."""
     region = pyvips.Region.new(image)
-    for top in range(0, image.height, rows):
-        height = min(rows, image.height - top)
+    for top in range(first, first + count, rows):
+        height = min(rows, first + count - top)
         pixels = region.fetch(0, top, image.width, height)
         yield np.frombuffer(pixels, dtype).reshape(height, image.width, image.bands)
 
 
-def _enlarge(alpha: pyvips.Image, scale: int) -> pyvips.Image:
+def _enlarge(alpha: pyvips.Image, width: int, height: int) -> pyvips.Image:
     """Enlarge one channel by bicubic interpolation, the borders of both images at the same place."""
     # With vips_resize() they are half a pixel of the result apart.
     return alpha.affine(
-        [scale, 0, 0, scale],
+        [width / alpha.width, 0, 0, height / alpha.height],
         interpolate=pyvips.Interpolate.new("bicubic"),
         idx=0.5,
         idy=0.5,
         odx=-0.5,
         ody=-0.5,
-        oarea=[0, 0, scale * alpha.width, scale * alpha.height],
+        oarea=[0, 0, width, height],
         extend="copy",
     )
 

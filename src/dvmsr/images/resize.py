@@ -79,7 +79,7 @@ def make_pair(image: NDArray[Any], scale: int) -> tuple[NDArray[Any], NDArray[An
 
 
 def _resize_axis(image: NDArray[Any], axis: int, size: int, scale: float) -> NDArray[Any]:
-    indices, weights = _taps(image.shape[axis], size, scale)
+    indices, weights = taps(image.shape[axis], size, scale)
     weight_shape = [1] * image.ndim
     weight_shape[axis] = size
     shape = list(image.shape)
@@ -95,7 +95,7 @@ def _resize_axis(image: NDArray[Any], axis: int, size: int, scale: float) -> NDA
     return rounded.astype(image.dtype)
 
 
-def _taps(length: int, size: int, scale: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def taps(length: int, size: int, scale: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """The input pixels that make each output pixel, and their weights: both (size, taps).
 
     Pixels are unit intervals, so the centres of the first are at 0.5 in both images.

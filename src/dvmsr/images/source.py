@@ -28,7 +28,7 @@ _MAGIC = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
     (b"BM", "BMP"),
-    *((b"P%d" % number, "PNM") for number in range(1, 7)),
+    *((b"P%d" % number + space, "PNM") for number in range(1, 7) for space in (b" ", b"\n", b"\r\n")),
     (b"PF", "PFM"),
     (b"Pf", "PFM"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),

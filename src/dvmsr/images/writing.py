@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dvmsr.atomic import unfinished_file
 from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images.decoding import reason
-from dvmsr.images.encoding import FORMATS, EncodingError, encode_stream
+from dvmsr.images.encoding import DEFAULT_ENCODING, FORMATS, Encoding, EncodingError, encode_stream
 from dvmsr.images.reading import ImageReader
 
 _FULL_DISK_BYTES = 1 << 20
@@ -27,7 +27,9 @@ def write_image(
     blocks: Iterable[NDArray[Any]],
     *,
     source: ImageReader,
-    scale: int,
+    width: int,
+    height: int,
+    encoding: Encoding = DEFAULT_ENCODING,
     overwrite: bool = False,
 ) -> None:
     """Write an enlarged image while its rows arrive, in the format that the suffix names.
@@ -36,19 +38,22 @@ def write_image(
     EXIF, XMP, IPTC and resolution, as far as libvips can write them to the format; the orientation is
     upright. JPEG and WebP have 8 bits, so 16 bits are rounded to them; JPEG has no alpha and gets a white
     background. PNG and TIFF are written without loss, TIFF in tiles of 256x256 and as BigTIFF beyond 4 GB
-    of pixels, JPEG with quality 95 and full colour resolution, WebP with 95, AVIF with 90.
+    of pixels, JPEG with quality 95 and full colour resolution, WebP with 95, AVIF with 90, unless
+    ``encoding`` asks otherwise.
 
-    The file appears under its name only when it is complete. Unless it may be overwritten, a file that takes
-    the name in the meantime is kept, and writing fails. Whatever goes wrong, an error raised by
-    ``blocks`` and Ctrl-C included, nothing is left behind. Memory grows with the width and the block only,
-    except for WebP and AVIF, whose encoders hold the whole image.
+    The file has the source's time of change, and appears under its name only when it is complete. Unless it
+    may be overwritten, a file that takes the name in the meantime is kept, and writing fails. Whatever goes
+    wrong, an error raised by ``blocks`` and Ctrl-C included, nothing is left behind. Memory grows with the
+    width and the block only, except for WebP and AVIF, whose encoders hold the whole image.
 
     Args:
         path: The file to write.
-        blocks: (rows, scale * W, 3) arrays of the source's type, (rows, scale * W, 4) where that has alpha;
-            scale * H rows in all. Grey is the mean of the colours.
+        blocks: (rows, width, 3) arrays of the source's type, (rows, width, 4) where that has alpha; in all
+            ``height`` rows. Grey is the mean of the colours.
         source: The image that was enlarged.
-        scale: Enlargement, from 1.
+        width: Columns of the enlarged image.
+        height: Rows of the enlarged image.
+        encoding: How it is compressed.
         overwrite: Whether a file of that name is replaced. The source itself never is.
 
     Raises:
@@ -59,22 +64,25 @@ def write_image(
     """
     path = Path(path)
     try:
-        _check_target(path, source, scale, overwrite)
+        _check_target(path, source, width, height, overwrite)
         # Through a symbolic link, not over it.
         target = path.resolve()
     except OSError as error:
         raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
-    rows = _checked(blocks, source, scale)
+    rows = _checked(blocks, source, width, height)
     with ExitStack() as stack:
         try:
             partial = stack.enter_context(unfinished_file(target.parent, target.suffix))
         except OSError as error:
             raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
         try:
-            encode_stream(rows, source, scale, partial)
+            encode_stream(rows, source, width, height, encoding, partial)
         except (pyvips.Error, EncodingError) as error:
             raise _encoding_error(path, error) from error
         try:
+            # So that a later run sees whether it is of this source, as it is then.
+            times = source.path.stat()
+            os.utime(partial, ns=(times.st_atime_ns, times.st_mtime_ns))
             _publish(partial, target, overwrite)
         except FileExistsError as error:
             raise _exists(path) from error
@@ -103,23 +111,26 @@ def _exists(path: Path) -> ImageWriteError:
     )
 
 
-def check_format(path: Path, source: ImageReader, scale: int) -> None:
+def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAULT_ENCODING) -> None:
     """Check that the format that a name's suffix chooses can hold an enlarged image.
 
     Args:
         path: The file to write; it is not looked at.
-        source: The image to enlarge.
-        scale: Enlargement, from 1.
+        width: Columns of the enlarged image.
+        height: Rows of the enlarged image.
+        encoding: How it is to be compressed.
 
     Raises:
-        ImageWriteError: The suffix names no format, or the image is too large for it.
+        ImageWriteError: The suffix names no format, or one that cannot hold so large an image or be written
+            without loss as asked.
     """
     file_format = FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise ImageWriteError(
             f"{path}: expected a name that ends in {', '.join(FORMATS)}; got {path.suffix or 'no suffix'}"
         )
-    width, height = scale * source.width, scale * source.height
+    if encoding.lossless and file_format.lossless is None:
+        raise ImageWriteError(f"{path}: {file_format.name} loses some detail; write PNG, TIFF, WebP or AVIF")
     if file_format.largest_side is not None and max(width, height) > file_format.largest_side:
         raise ImageWriteError(
             f"{path}: {file_format.name} holds up to {file_format.largest_side} pixels on a side, "
@@ -127,9 +138,9 @@ def check_format(path: Path, source: ImageReader, scale: int) -> None:
         )
 
 
-def _check_target(path: Path, source: ImageReader, scale: int, overwrite: bool) -> None:
+def _check_target(path: Path, source: ImageReader, width: int, height: int, overwrite: bool) -> None:
     """Find out what would stop the writing before hours of work."""
-    check_format(path, source, scale)
+    check_format(path, width, height)
     if path.exists():
         if path.samefile(source.path):
             raise ImageWriteError(f"{path}: is the input file itself; choose another name")
@@ -150,8 +161,9 @@ def _encoding_error(path: Path, error: Exception) -> ImageWriteError:
     return ImageWriteError(f"{path}: cannot be written ({reason(error)}); check the disk")
 
 
-def _checked(blocks: Iterable[NDArray[Any]], source: ImageReader, scale: int) -> Iterator[NDArray[Any]]:
-    height, width = scale * source.height, scale * source.width
+def _checked(
+    blocks: Iterable[NDArray[Any]], source: ImageReader, width: int, height: int
+) -> Iterator[NDArray[Any]]:
     channels = 3 + source.has_alpha
     missing = height
     for block in blocks:

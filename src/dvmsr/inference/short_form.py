@@ -25,6 +25,8 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    scale: float | None = None,
+    size: str | None = None,
     self_ensemble: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> NDArray[Any]: ...
@@ -38,6 +40,8 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    scale: float | None = None,
+    size: str | None = None,
     self_ensemble: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> PIL.Image.Image: ...
@@ -53,6 +57,8 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    scale: float | None = None,
+    size: str | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Path: ...
 
@@ -66,6 +72,8 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    scale: float | None = None,
+    size: str | None = None,
     self_ensemble: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> Any:
@@ -81,6 +89,8 @@ def upscale(
         device: Where to compute: "cpu", "cuda", "auto" and others; see ``Upscaler``.
         threads: How many threads may work on a CPU; None takes every processor that this process may use.
         precision: What to compute in: "fp32", "bf16", "fp16" or "auto"; see ``Upscaler``.
+        scale: How many times larger each side becomes, above 1 up to 16; see ``Upscaler.upscale``.
+        size: Instead, what the result is to fit into, such as ``"3840x2160"`` or ``"long=4000"``.
         self_ensemble: Whether to average over the flips and rotations of the image: 8 times the work.
         progress: Called now and then with the number of finished pixels of the image, and of all.
 
@@ -101,16 +111,20 @@ def upscale(
                 f"output is only for an image file, got {type(image).__name__}; save what is returned"
             )
         upscaler = Upscaler(weights, device, threads, precision)
-        return upscaler.upscale(image, self_ensemble=self_ensemble, progress=progress)
+        return upscaler.upscale(image, scale=scale, size=size, self_ensemble=self_ensemble, progress=progress)
     upscaler = Upscaler(weights, device, threads, precision)
     # Arrays need no libvips.
     from dvmsr.images import read_image
-    from dvmsr.inference.files import upscale_file
+    from dvmsr.inference.files import FileOptions, upscale_file
+    from dvmsr.inference.sizes import asked_size
 
     if output is not None and self_ensemble:
         raise ArgumentError(
             "self_ensemble is not for output, which is written row by row; save what is returned"
         )
     if output is None:
-        return upscaler.upscale(read_image(image), self_ensemble=self_ensemble, progress=progress)
-    return upscale_file(upscaler, image, output, overwrite=overwrite, progress=progress).target
+        return upscaler.upscale(
+            read_image(image), scale=scale, size=size, self_ensemble=self_ensemble, progress=progress
+        )
+    options = FileOptions(size=asked_size(scale, size), overwrite=overwrite)
+    return upscale_file(upscaler, image, output, options, progress=progress).target

@@ -14,14 +14,14 @@ from dvmsr.images import ImageReader, spread_colours
 
 if TYPE_CHECKING:
     from dvmsr.engine import Profile
-    from dvmsr.inference.upscaler import Upscaler
+    from dvmsr.inference.sized import SizedUpscaler
 
 ALPHA_METHODS = ("network", "bicubic")
 """How transparency can be enlarged."""
 
 
 def enlarge_rows(
-    upscaler: Upscaler,
+    upscaler: SizedUpscaler,
     reader: ImageReader,
     rows: int,
     *,
@@ -35,14 +35,14 @@ def enlarge_rows(
     network sees the colours of visible ones: see ``dvmsr.images.spread_colours``.
 
     Args:
-        upscaler: The network.
+        upscaler: The network, and the size that it shall make.
         reader: The image.
         rows: Rows to read at a time, from 1.
         alpha: "network", or "bicubic" for interpolation, which takes no time to speak of and blurs edges.
         on_profile: Called at the end with where the engine's time went for the colours.
 
     Yields:
-        Blocks of (n, scale * W, 3) of the file's type, with alpha (n, scale * W, 4).
+        Blocks of (n, target width, 3) of the file's type, with alpha (n, target width, 4).
 
     Raises:
         ArgumentError: ``alpha`` is another word.
@@ -66,7 +66,7 @@ def enlarge_rows(
         yield from _side_by_side(colours, (_mean(block) for block in grey))
     else:
         del again
-        yield from _side_by_side(colours, reader.bicubic_alpha(upscaler.scale, rows))
+        yield from _side_by_side(colours, reader.bicubic_alpha(*upscaler.target, rows))
 
 
 def _rgb(channels: NDArray[Any]) -> NDArray[Any]:

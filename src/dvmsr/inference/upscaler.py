@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -13,6 +14,7 @@ from dvmsr.engine import Engine, EngineStream, Profile, available_threads, whole
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.arrays import PillowImage, as_given, as_rgb, is_pillow_image
 from dvmsr.inference.backend import RowStream, make_engine
+from dvmsr.inference.sizes import asked_size
 from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
 from dvmsr.weights import Weights, load_weights
 
@@ -71,11 +73,28 @@ class Upscaler:
         """How many times larger the output is on each side."""
         return self.config.scale
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the native engine computes, on the CPU."""
+        return isinstance(self._engine, Engine)
+
+    def with_threads(self, threads: int) -> Upscaler:
+        """Return the same network for another number of threads; the weights are shared.
+
+        Raises:
+            ArgumentError: ``threads`` is not a whole number from 1.
+        """
+        other = copy(self)
+        other.threads = whole_number("threads", threads)
+        return other
+
     @overload
     def upscale(
         self,
         image: NDArray[Any],
         *,
+        scale: float | None = None,
+        size: str | None = None,
         self_ensemble: bool = False,
         progress: Callable[[int, int], object] | None = None,
     ) -> NDArray[Any]: ...
@@ -85,6 +104,8 @@ class Upscaler:
         self,
         image: PIL.Image.Image,
         *,
+        scale: float | None = None,
+        size: str | None = None,
         self_ensemble: bool = False,
         progress: Callable[[int, int], object] | None = None,
     ) -> PIL.Image.Image: ...
@@ -93,6 +114,8 @@ class Upscaler:
         self,
         image: Any,
         *,
+        scale: float | None = None,
+        size: str | None = None,
         self_ensemble: bool = False,
         progress: Callable[[int, int], object] | None = None,
     ) -> Any:
@@ -102,13 +125,17 @@ class Upscaler:
             image: (H, W, 3) RGB, or (H, W) or (H, W, 1) grey, of uint8, uint16 (each over its full range), or
                 finite float32 or float64 in [0, 1], H and W from 1; or a Pillow image of mode L, RGB or I;16,
                 taken as its pixels lie (``PIL.ImageOps.exif_transpose`` turns a photograph upright).
+            scale: How many times larger each side becomes, above 1 up to 16; by default as the network does
+                it. Other scales are made by a reduction, and by more than one pass; see docs/sizes.md.
+            size: Instead, what the result is to fit into: ``"3840x2160"``, ``"3840x"``, ``"x2160"`` or
+                ``"long=4000"``.
             self_ensemble: Whether to enlarge the 8 flips and rotations and average them: 8 times the work
                 for a somewhat better image.
             progress: Called now and then with the number of finished pixels of the image, and of all; with
                 ``self_ensemble`` those of all 8 passes.
 
         Returns:
-            The image, ``scale`` times as high and as wide, of the same kind and type. Integers are rounded
+            The enlarged image, of the same kind and type. Integers are rounded
             and clipped, floats are not clipped. Both float types are computed in float32.
 
         Raises:
@@ -116,8 +143,18 @@ class Upscaler:
         """
         if is_pillow_image(image):
             pillow = PillowImage(image)
-            return pillow.wrap(self.upscale(pillow.pixels, self_ensemble=self_ensemble, progress=progress))
+            enlarged = self.upscale(
+                pillow.pixels, scale=scale, size=size, self_ensemble=self_ensemble, progress=progress
+            )
+            return pillow.wrap(enlarged)
         rgb = as_rgb(image)
+        asked = asked_size(scale, size)
+        if asked is not None:
+            # Apart, as it is made of this class.
+            from dvmsr.inference.sized import upscale_to_size
+
+            resized = upscale_to_size(self, rgb, asked, self_ensemble=self_ensemble, progress=progress)
+            return as_given(resized, image)
         _check_finite(rgb, first_row=0)
         passes = SYMMETRIES if self_ensemble else 1
         finished, total = 0, passes * rgb.shape[0] * rgb.shape[1]

@@ -1,7 +1,7 @@
-"""EXIF data in AVIF files: libvips writes it only through a library that drops the tags it does not know.
+"""Metadata in AVIF files (ISO/IEC 14496-12, sections 8.11.3 iloc, 8.11.6 iinf and 12.1.5 colr).
 
-So libvips is given a place-holder, and the item is then pointed to the right data at the file's end (ISO/IEC
-14496-12, sections 8.11.3 iloc and 8.11.6 iinf).
+libvips writes EXIF data only through a library that drops the tags it does not know, and of what says how
+colours are to be shown only ICC profiles. So it is given place-holders, which are then replaced in the file.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import struct
 from pathlib import Path
 
 from dvmsr.images.metadata.exif import PREFIX
+
+_COLOUR_PATH = (b"meta", b"iprp", b"ipco", b"colr")
+_BT601_MATRIX, _FULL_RANGE = 6, 0x80
 
 
 def replace_exif(path: Path, block: bytes) -> bool:
@@ -40,6 +43,63 @@ def replace_exif(path: Path, block: bytes) -> bool:
         file.seek(at)
         file.write((start - base).to_bytes(offset_bytes, "big") + len(payload).to_bytes(length_bytes, "big"))
     return True
+
+
+def read_code_points(data: bytes) -> tuple[int, int] | None:
+    """Return the primaries and the transfer by which a file says how its colours are to be shown."""
+    properties = _path(data, b"meta", b"iprp", b"ipco")
+    at, end = properties if properties is not None else (0, 0)
+    while (box := _box(data, b"colr", at, end)) is not None:
+        start, at = box
+        if data[start : start + 4] == b"nclx" and at - start >= 11:
+            primaries, transfer = struct.unpack_from(">HH", data, start + 4)
+            return primaries, transfer
+    return None
+
+
+def replace_profile(path: Path, code_points: tuple[int, int]) -> None:
+    """Put code points into an AVIF file where it has an ICC profile, which is what libvips can write.
+
+    Args:
+        path: The file.
+        code_points: Primaries and transfer by H.273.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with path.open("r+b") as file:
+        data = file.read()
+        boxes = [_path(data, *_COLOUR_PATH[: depth + 1]) for depth in range(len(_COLOUR_PATH))]
+        inner = boxes[-1]
+        if inner is None:
+            return
+        # The matrix and the range are those by which libheif has encoded the picture.
+        described = b"nclx" + struct.pack(">HHHB", *code_points, _BT601_MATRIX, _FULL_RANGE)
+        spared = inner[1] - inner[0] - len(described)
+        file.seek(inner[0])
+        file.write(described)
+        outer = boxes[0]
+        assert outer is not None
+        # What follows in the metadata moves up, and a box of nothing keeps the pixels where they are.
+        file.write(data[inner[1] : outer[1]])
+        file.write(struct.pack(">I", spared) + b"free" + bytes(spared - 8))
+        for box in boxes:
+            assert box is not None
+            file.seek(box[0] - 8)
+            file.write(struct.pack(">I", box[1] - box[0] + 8 - spared))
+
+
+def _path(data: bytes, *kinds: bytes) -> tuple[int, int] | None:
+    """Where the content of a box in boxes begins and ends."""
+    at, end = 0, len(data)
+    for kind in kinds:
+        box = _box(data, kind, at, end)
+        if box is None:
+            return None
+        at, end = box
+        if kind == b"meta":
+            at += 4
+    return (at - 4, end) if kinds == (b"meta",) else (at, end)
 
 
 def _find_extent(data: bytes) -> tuple[int, int, int, int] | None:

@@ -14,6 +14,7 @@ LARGEST_SEGMENT = 65533
 APP0, APP1, APP2, APP13, COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 _START_OF_SCAN = 0xDA
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
+_GAIN_MAP_PREFIX = b"urn:iso:std:iso:ts:21496:-1\0"
 _ICC_PREFIX = b"ICC_PROFILE\0"
 _MILLIMETRES = {1: 25.4, 2: 10.0}
 
@@ -48,6 +49,13 @@ def decode_resolution(segment: bytes) -> tuple[float, float] | None:
     if unit not in _MILLIMETRES or not (x and y):
         return None
     return x / _MILLIMETRES[unit], y / _MILLIMETRES[unit]
+
+
+def is_gain_map(marker: int, segment: bytes) -> bool:
+    """Whether a segment says that the file holds a gain map (Ultra HDR 1.1; ISO 21496-1)."""
+    if marker == APP1:
+        return segment.startswith(_XMP_PREFIX) and b"hdrgm:Version" in segment
+    return marker == APP2 and segment.startswith(_GAIN_MAP_PREFIX)
 
 
 def encode_jfif(per_millimetre: tuple[float, float] | None) -> tuple[int, bytes]:

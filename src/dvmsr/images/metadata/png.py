@@ -5,14 +5,16 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
+
+from dvmsr.images.colour import ColourDescription
 
 _SIGNATURE_BYTES = 8
 _LARGEST_CHUNK = 64 << 20
 _LARGEST_TEXT = 16 << 20
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
-_COLOUR_CHUNKS = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
 
 
 def read_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
@@ -53,6 +55,30 @@ def decode_text(kind: bytes, data: bytes) -> tuple[str, str] | None:
     except (IndexError, ValueError, zlib.error):
         return None
     return keyword.decode("latin-1"), text
+
+
+def describe_colours(known: ColourDescription, kind: bytes, data: bytes) -> ColourDescription:
+    """Add what a chunk says about colours to what is known."""
+    if kind == b"cICP" and len(data) == 4:
+        return replace(known, code_points=(data[0], data[1]))
+    if kind == b"gAMA" and len(data) == 4 and any(data):
+        return replace(known, gamma=int.from_bytes(data, "big"))
+    if kind == b"cHRM" and len(data) == 32:
+        return replace(known, chromaticities=struct.unpack(">8I", data))
+    return known
+
+
+def encode_colours(colours: ColourDescription) -> list[tuple[bytes, bytes]]:
+    """Return how colours are to be shown as chunks."""
+    chunks = []
+    if colours.code_points is not None:
+        # The samples are RGB, over their full range.
+        chunks.append((b"cICP", bytes([*colours.code_points, 0, 1])))
+    if colours.gamma is not None:
+        chunks.append((b"gAMA", struct.pack(">I", colours.gamma)))
+    if colours.chromaticities is not None:
+        chunks.append((b"cHRM", struct.pack(">8I", *colours.chromaticities)))
+    return chunks
 
 
 def _inflate(data: bytes) -> bytes:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import pyvips
 
-from dvmsr.images.metadata import exif, gif, iptc, jpeg, png
+from dvmsr.images.colour import ColourDescription
+from dvmsr.images.metadata import avif, exif, gif, iptc, jpeg, png
 from dvmsr.images.source import SourceFile
 from dvmsr.images.tiff_structure import TiffStructure, TiffStructureError
 
@@ -32,6 +33,9 @@ class Metadata:
 
     profile: bytes | None = None
     """An ICC profile."""
+
+    colours: ColourDescription | None = None
+    """How colours are to be shown where there is no profile; None for sRGB."""
 
     resolution: tuple[float, float] | None = None
     """Columns and rows to a millimetre, where the file says so beside its EXIF data."""
@@ -86,7 +90,7 @@ def read_metadata(source: SourceFile, image: pyvips.Image, page: int = 0) -> Met
     block = field("exif-data")
     if block is not None:
         block = block.removeprefix(exif.PREFIX)
-    resolution = None
+    resolution, colours = None, ColourDescription()
     texts: list[tuple[str, str]] = []
     with source.open() as file:
         if source.kind == "TIFF":
@@ -109,8 +113,11 @@ def read_metadata(source: SourceFile, image: pyvips.Image, page: int = 0) -> Met
                     resolution = resolution or jpeg.decode_resolution(segment)
         elif source.kind == "GIF":
             texts += [("Comment", _text(comment)) for comment in gif.read_comments(file)]
+        elif source.kind in ("AVIF", "HEIC"):
+            colours = ColourDescription(code_points=avif.read_code_points(file.read()))
         elif source.kind == "PNG":
             for kind, data in png.read_chunks(file):
+                colours = png.describe_colours(colours, kind, data)
                 if (text := png.decode_text(kind, data)) is not None:
                     # ImageMagick's way to store EXIF data, of the old picture.
                     if text[0].startswith("Raw profile type "):
@@ -134,6 +141,7 @@ def read_metadata(source: SourceFile, image: pyvips.Image, page: int = 0) -> Met
         xmp=field("xmp-data"),
         iptc=iptc.unwrap(resources) if resources is not None else None,
         profile=profile,
+        colours=None if profile is not None or colours.usual else colours,
         resolution=resolution,
         texts=tuple(texts),
         lost=tuple(lost),

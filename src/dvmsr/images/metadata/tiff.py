@@ -1,16 +1,20 @@
-"""Metadata in TIFF files that libvips has written: a second directory takes the place of the first."""
+"""Changing TIFF files that libvips has written: other metadata, by a new directory, and further pages."""
 
 from __future__ import annotations
 
+import shutil
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
-from dvmsr.images.metadata.exif import Tags
+from dvmsr.images.metadata.exif import EXIF_DIRECTORY, GPS_DIRECTORY, Tags
 from dvmsr.images.tiff_structure import Entry, TiffStructure
 
 _RESOLUTION = (282, 283, 296)
-_SHORT, _LONG, _LONG8 = 3, 4, 16
+# Where strips and tiles lie.
+_PIXELS = (273, 324)
+_LONG, _LONG8 = 4, 16
 
 
 def replace_tags(path: Path, tags: Tags, groups: Mapping[int, Tags], *, resolution: bool) -> None:
@@ -49,20 +53,60 @@ def replace_tags(path: Path, tags: Tags, groups: Mapping[int, Tags], *, resoluti
         file.write(writer.place(at))
 
 
+def append_picture(path: Path, addition: Path) -> None:
+    """Make the picture of one TIFF file the next page of another.
+
+    Args:
+        path: The file that grows.
+        addition: A file of one picture, of the same byte order, and BigTIFF as the other is or not.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        TiffStructureError: One is no such file.
+    """
+    with addition.open("rb") as source, path.open("r+b") as file:
+        base = file.seek(0, 2)
+        base += file.write(bytes(base % 2))
+        shutil.copyfileobj(source, file)
+        structure = TiffStructure(source)
+        _move(file, structure, structure.first, base)
+        whole = TiffStructure(file)
+        assert (whole.big, whole.order) == (structure.big, structure.order)
+        *_, last = whole.directories()
+        file.seek(last.following_at)
+        file.write(_Writer(whole).place(base + structure.first))
+
+
+def _move(file: BinaryIO, structure: TiffStructure, at: int, base: int) -> None:
+    """Correct the places in a directory whose file now begins later."""
+    writer = _Writer(structure)
+    directory = structure.directory(at)
+    for tag, entry in directory.entries.items():
+        if tag in (*_PIXELS, EXIF_DIRECTORY, GPS_DIRECTORY):
+            values = structure.values(entry)
+            file.seek(base + entry.at)
+            file.write(structure.encode(entry, *(base + value for value in values)))
+            if tag not in _PIXELS:
+                _move(file, structure, values[0], base)
+        if entry.size > writer.room:
+            file.seek(base + entry.entry_at + (12 if structure.big else 8))
+            file.write(writer.place(base + entry.at))
+
+
 class _Writer:
     """Writes directories of classic TIFF or BigTIFF."""
 
     def __init__(self, structure: TiffStructure) -> None:
         self._structure = structure
         self._big = structure.big
-        self._room = 8 if self._big else 4
+        self.room = 8 if self._big else 4
 
     def place(self, at: int) -> bytes:
         return struct.pack("<Q" if self._big else "<I", at)
 
     def kept(self, entry: Entry) -> tuple[int, int, bytes, int | None]:
         """A tag whose values stay where they are, if they lie outside the directory."""
-        if entry.size <= self._room:
+        if entry.size <= self.room:
             return entry.kind, entry.count, self._structure.raw(entry), None
         return entry.kind, entry.count, b"", entry.at
 
@@ -74,10 +118,10 @@ class _Writer:
         far_at = at + (16 if self._big else 6) + len(fields) * (20 if self._big else 12)
         entries, far = [], b""
         for tag, (kind, count, data, there) in sorted(fields.items()):
-            field = data.ljust(self._room, b"\0")
+            field = data.ljust(self.room, b"\0")
             if there is not None:
                 field = self.place(there)
-            elif len(data) > self._room:
+            elif len(data) > self.room:
                 field = self.place(far_at + len(far))
                 far += data + bytes(len(data) % 2)
             entries.append(struct.pack("<HHQ" if self._big else "<HHI", tag, kind, count) + field)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyvips
 
+from dvmsr.images.colour import ColourDescription
 from dvmsr.images.metadata import avif, exif, iptc, jpeg, png, tiff, webp
 from dvmsr.images.metadata.reading import Metadata
 from dvmsr.images.tiff_structure import TiffStructureError
 
 _IMAGE_DESCRIPTION, _RESOLUTION, _IPTC = 270, (282, 283, 296), 33723
 _ASCII, _UNDEFINED = 2, 7
+# Formats that say without a profile how colours are to be shown.
+_HOLDING_DESCRIPTIONS = ("PNG", "AVIF")
 # libvips' flags of what it writes itself.
 _KEEP_EXIF, _KEEP_XMP, _KEEP_PROFILE = 1, 2, 8
+# A profile whose room in an AVIF file is then taken by something else.
+_PLACE_HOLDER = ColourDescription(gamma=100_000).to_profile(grey=False)
 _BLOB = pyvips.GValue.blob_type
 
 
@@ -39,7 +45,16 @@ def save(
         pyvips.Error: The image cannot be decoded or encoded.
         OSError: The file cannot be written.
     """
-    return list(metadata.lost) + _WRITERS[format_name](image, path, metadata, options)
+    lost = list(metadata.lost)
+    if metadata.colours is not None and format_name not in _HOLDING_DESCRIPTIONS:
+        profile = metadata.colours.to_profile(grey=image.bands < 3)
+        if profile is None:
+            lost.append(
+                f"{metadata.colours.name} is lost, so colours look different: {format_name} cannot say it; "
+                "write PNG or AVIF"
+            )
+        metadata = replace(metadata, profile=profile, colours=None)
+    return lost + _WRITERS[format_name](image, path, metadata, options)
 
 
 def _save_png(image: pyvips.Image, path: Path, metadata: Metadata, options: dict[str, Any]) -> list[str]:
@@ -51,6 +66,8 @@ def _save_png(image: pyvips.Image, path: Path, metadata: Metadata, options: dict
             chunks.append(png.encode_profile(metadata.profile))
         else:
             lost.append("the colour profile is lost: it is not of the picture's colour space")
+    elif metadata.colours is not None:
+        chunks += png.encode_colours(metadata.colours)
     if metadata.resolution is not None:
         chunks.append(png.encode_resolution(metadata.resolution))
     if metadata.exif is not None:
@@ -95,14 +112,24 @@ def _save_webp(image: pyvips.Image, path: Path, metadata: Metadata, options: dic
 
 
 def _save_avif(image: pyvips.Image, path: Path, metadata: Metadata, options: dict[str, Any]) -> list[str]:
-    _set(image, "icc-profile-data", metadata.profile)
+    points = metadata.colours.code_points if metadata.colours is not None else None
+    profile = metadata.profile
+    if metadata.colours is not None:
+        profile = _PLACE_HOLDER if points is not None else metadata.colours.to_profile(grey=False)
+    lost = []
+    if profile is not None and profile[16:20] == b"GRAY":
+        profile = None
+        lost.append("the colour profile is lost: AVIF holds none for shades of grey")
+    _set(image, "icc-profile-data", profile)
     _set(image, "xmp-data", metadata.xmp)
     keep = _KEEP_XMP | _KEEP_PROFILE
     if metadata.exif is not None:
         _set(image, "exif-data", exif.PREFIX + metadata.exif)
         keep |= _KEEP_EXIF
     _save_directly(image, path, keep, options)
-    lost = _lost("AVIF", iptc=metadata.iptc, texts=metadata.texts, resolution=_beside_exif(metadata))
+    lost += _lost("AVIF", iptc=metadata.iptc, texts=metadata.texts, resolution=_beside_exif(metadata))
+    if points is not None:
+        avif.replace_profile(path, points)
     if metadata.exif is not None and not avif.replace_exif(path, metadata.exif):
         lost.append("EXIF tags that are not of the standard are lost: AVIF")
     return lost

@@ -1,0 +1,27 @@
+"""Many image files: what is to be done, skipped, named and reported.
+
+The command line, and whoever else enlarges more than one file, goes through this room. Its three steps are
+apart: :func:`plan_files` decides, :func:`run_tasks` does, :class:`BatchReport` tells. What passes between
+them is plain data, so that another process or machine may do any of them.
+"""
+
+from dvmsr.batch.files import upscale_files
+from dvmsr.batch.plan import BatchPlan, FileTask, Finished, plan_files
+from dvmsr.batch.report import BatchReport
+from dvmsr.batch.run import Done, Failed, Progress, run_tasks
+from dvmsr.batch.sources import Failure, PassedOver
+
+__all__ = [
+    "BatchPlan",
+    "BatchReport",
+    "Done",
+    "Failed",
+    "Failure",
+    "FileTask",
+    "Finished",
+    "PassedOver",
+    "Progress",
+    "plan_files",
+    "run_tasks",
+    "upscale_files",
+]

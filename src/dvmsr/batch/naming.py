@@ -1,0 +1,93 @@
+"""Names for the results: none twice, and none that is an image to be enlarged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from dvmsr.batch.sources import Source
+from dvmsr.images.suffixes import WRITABLE_SUFFIXES
+
+
+def name_targets(
+    sources: Sequence[Source],
+    *,
+    tag: str,
+    output_folder: Path | None = None,
+    suffix: str | None = None,
+) -> list[Path]:
+    """Choose the file that each image is written to.
+
+    An image NAME.jpg becomes NAME_TAG.jpg: beside it; of a folder PHOTOS, in a folder PHOTOS_TAG beside that,
+    in the same tree; or in ``output_folder``, where of several folders each gets one of its own name. Where
+    two images would get one name, on any file system, the one that keeps its suffix has it, and others carry
+    theirs: a.png becomes a_TAG.png and a.gif a_gif_TAG.png. So does an image whose target is itself one of
+    the images.
+
+    Args:
+        sources: The images.
+        tag: What the names carry, e.g. ``"x4"``.
+        output_folder: Where the results go.
+        suffix: Suffix of the names, e.g. ``".png"``; by default each image's own, ".png" where that cannot be
+            written.
+
+    Returns:
+        One path for each image; the paths differ.
+    """
+    several = len({source.folder for source in sources if source.folder is not None}) > 1
+    folders = [_folder(source, tag, output_folder, several) for source in sources]
+    endings = [suffix or _own_suffix(source.path) for source in sources]
+    plain = [
+        folder / f"{source.path.stem}_{tag}{ending}"
+        for source, folder, ending in zip(sources, folders, endings, strict=True)
+    ]
+    # Whoever keeps its suffix has the first choice of names.
+    order = sorted(range(len(sources)), key=lambda i: sources[i].path.suffix != endings[i])
+    wanted = {key for name in plain for key in _keys(name)}
+    used = {key for source in sources for key in _keys(source.path)}
+    chosen: dict[int, Path] = {}
+    for i in order:
+        name, stem = plain[i], sources[i].path.stem
+        if not used.isdisjoint(_keys(name)):
+            own = sources[i].path.suffix[1:]
+            stem = f"{stem}_{own}" if own else stem
+            name = folders[i] / f"{stem}_{tag}{endings[i]}"
+        number = 2
+        while not used.isdisjoint(_keys(name)) or (name != plain[i] and not wanted.isdisjoint(_keys(name))):
+            name = folders[i] / f"{stem}-{number}_{tag}{endings[i]}"
+            number += 1
+        used |= _keys(name)
+        chosen[i] = name
+    return [chosen[i] for i in range(len(sources))]
+
+
+def _own_suffix(path: Path) -> str:
+    return path.suffix if path.suffix.lower() in WRITABLE_SUFFIXES else ".png"
+
+
+def _folder(source: Source, tag: str, output_folder: Path | None, several: bool) -> Path:
+    if source.folder is None:
+        return output_folder or source.path.parent
+    inside = source.path.parent.relative_to(source.folder)
+    if output_folder is None:
+        return beside(source.folder, tag) / inside
+    return output_folder / _named(source.folder).name / inside if several else output_folder / inside
+
+
+def beside(folder: Path, tag: str) -> Path:
+    """Return the folder that the results of a folder go to where nothing else is asked for."""
+    folder = _named(folder)
+    return folder.with_name(f"{folder.name}_{tag}")
+
+
+def _named(folder: Path) -> Path:
+    return folder.resolve() if folder.name in ("", "..") else folder
+
+
+def _keys(path: Path) -> set[str]:
+    """What two names share that are one file on some file system: case counts on Linux, and not elsewhere.
+
+    Of a link its own name, and that of what it leads to: writing to it writes there.
+    """
+    return {os.path.abspath(path).casefold(), os.path.realpath(path).casefold()}  # noqa: PTH100 - resolves none

@@ -1,0 +1,97 @@
+"""What became of every file, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dvmsr.atomic import write_atomically
+from dvmsr.batch.plan import BatchPlan, FileTask, Finished
+from dvmsr.batch.run import Done, Failed
+from dvmsr.batch.sources import Failure, PassedOver
+from dvmsr.inference.files import UpscaledFile
+
+
+@dataclass
+class BatchReport:
+    """What became of every file of a run."""
+
+    enlarged: list[Done] = field(default_factory=list)
+    """What was done, in the order in which it was."""
+
+    finished: list[Finished] = field(default_factory=list)
+    """What an earlier run had done already."""
+
+    passed_over: list[PassedOver] = field(default_factory=list)
+    """What was found and not taken, and why."""
+
+    failed: list[Failure] = field(default_factory=list)
+    """What could not be done, and why."""
+
+    left: list[FileTask] = field(default_factory=list)
+    """What the run was stopped before."""
+
+    @classmethod
+    def of_plan(cls, plan: BatchPlan) -> BatchReport:
+        """Return the report of a run that has yet to begin."""
+        return cls([], list(plan.finished), list(plan.passed_over), list(plan.failed), list(plan.tasks))
+
+    @property
+    def files(self) -> list[UpscaledFile]:
+        """The files that were enlarged."""
+        return [done.file for done in self.enlarged]
+
+    def add(self, event: Done | Failed) -> None:
+        """Take in that a task has ended."""
+        self.left.remove(event.task)
+        if isinstance(event, Done):
+            self.enlarged.append(event)
+        else:
+            self.failed.append(event.failure)
+
+    def as_json(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return everything as dicts, lists, strings and numbers, an entry for each file.
+
+        Args:
+            settings: What the run was asked for.
+        """
+        entries: list[dict[str, Any]] = []
+        for done in self.enlarged:
+            entry = _strings(asdict(done.file))
+            hashes = {"source_sha256": done.source_sha256, "target_sha256": done.target_sha256}
+            entries.append({"status": "enlarged", **entry, **{k: v for k, v in hashes.items() if v}})
+        entries += [{"status": "finished before", **_strings(asdict(entry))} for entry in self.finished]
+        entries += [{"status": "left", **_strings(asdict(entry))} for entry in self.left]
+        for failure in self.failed:
+            entries.append({"status": "failed", "source": os.fspath(failure.path), "error": failure.message})
+        for passed in self.passed_over:
+            entries.append(
+                {"status": "passed over", "source": os.fspath(passed.path), "reason": passed.reason}
+            )
+        counts = {
+            "enlarged": len(self.enlarged),
+            "finished before": len(self.finished),
+            "failed": len(self.failed),
+            "passed over": len(self.passed_over),
+            "left": len(self.left),
+        }
+        return {"settings": dict(settings or {}), "counts": counts, "files": entries}
+
+    def write(self, path: Path, settings: Mapping[str, Any] | None = None) -> None:
+        """Write :meth:`as_json` into a file, which appears whole or not at all.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        # Bytes of names that are not UTF-8 come out as escapes, by which json.loads gives them back.
+        text = json.dumps(self.as_json(settings), indent=1)
+        with write_atomically(path) as file:
+            file.write(text.encode() + b"\n")
+
+
+def _strings(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: os.fspath(value) if isinstance(value, Path) else value for name, value in entry.items()}

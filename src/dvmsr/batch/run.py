@@ -1,0 +1,169 @@
+"""Doing the tasks: small images several at a time, large ones with all threads each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from typing import TYPE_CHECKING
+
+from dvmsr.batch.plan import FileTask
+from dvmsr.batch.sources import Failure
+from dvmsr.errors import DvmsrError
+from dvmsr.inference.files import FileOptions, UpscaledFile, upscale_file
+
+if TYPE_CHECKING:
+    from dvmsr.engine import Profile
+    from dvmsr.inference.upscaler import Upscaler
+
+SMALL_PIXELS = 1 << 20
+"""Up to so many pixels an image is one of several that are done at a time, each by one thread: nobody waits
+for another thread then, and codecs and network overlap. Larger ones would take memory for each."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A task has come further."""
+
+    task: FileTask
+    finished: int
+    """Pixels of the source that are done."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task is done."""
+
+    task: FileTask
+    file: UpscaledFile
+    profile: Profile | None = None
+    """Where the engine's time went, where that was asked for."""
+
+    source_sha256: str | None = None
+    target_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task could not be done; nothing of it is left."""
+
+    task: FileTask
+    error: DvmsrError | OSError
+
+    @property
+    def failure(self) -> Failure:
+        """What to tell."""
+        if isinstance(self.error, DvmsrError):
+            return Failure(self.task.source, str(self.error), self.error)
+        name = self.error.filename or self.task.source
+        return Failure(self.task.source, f"{name}: {self.error.strerror or self.error}", self.error)
+
+
+TaskEvent = Progress | Done | Failed
+
+
+class _Stopped(Exception):  # noqa: N818 - as KeyboardInterrupt, no error
+    """Somebody wants the work to end."""
+
+
+class _Worker:
+    """Does one task at a time, and tells into a queue."""
+
+    def __init__(
+        self, upscaler: Upscaler, options: FileOptions, *, profile: bool, hashes: bool, stop: Event
+    ) -> None:
+        self._upscaler = upscaler
+        self._options = options
+        self._profile = profile
+        self._hashes = hashes
+        self._stop = stop
+
+    def do(self, task: FileTask, events: SimpleQueue[TaskEvent | BaseException]) -> None:
+        try:
+            events.put(self._do(task, events))
+        except (DvmsrError, OSError) as error:
+            events.put(Failed(task, error))
+        except BaseException as error:
+            events.put(error)
+
+    def _do(self, task: FileTask, events: SimpleQueue[TaskEvent | BaseException]) -> Done:
+        def tell(finished: int, _total: int) -> None:
+            if self._stop.is_set():
+                raise _Stopped
+            events.put(Progress(task, finished))
+
+        profiles: list[Profile] = []
+        tell(0, 0)
+        file = upscale_file(
+            self._upscaler,
+            task.source,
+            task.target,
+            self._options,
+            progress=tell,
+            on_profile=profiles.append if self._profile else None,
+        )
+        hashes = (_sha256(task.source), _sha256(task.target)) if self._hashes else (None, None)
+        return Done(task, file, profiles[-1] if profiles else None, *hashes)
+
+
+def run_tasks(
+    upscaler: Upscaler,
+    tasks: Sequence[FileTask],
+    options: FileOptions,
+    *,
+    profile: bool = False,
+    hashes: bool = False,
+) -> Iterator[TaskEvent]:
+    """Enlarge image files. What fails is told, and the others are done.
+
+    On a CPU as many small images as the upscaler has threads are done at a time, then large ones one after
+    the other. The pixels do not depend on it. When the iterator is closed or an exception, Ctrl-C's too,
+    comes through it, the work stops after the rows at hand and leaves nothing half.
+
+    Args:
+        upscaler: The network.
+        tasks: The files, in any order.
+        options: How they are enlarged.
+        profile: Whether to count where the engine's time goes; then the images are done one at a time.
+        hashes: Whether to take the SHA-256 of the files.
+
+    Yields:
+        What happens, as it happens. For each task one ``Done`` or ``Failed`` in the end.
+    """
+    several = upscaler.is_native and not profile
+    small = [task for task in tasks if several and task.width * task.height <= SMALL_PIXELS]
+    large = [task for task in tasks if not several or task.width * task.height > SMALL_PIXELS]
+    stop = Event()
+    for group, at_once in ((small, min(upscaler.threads, len(small))), (large, 1)):
+        if not group:
+            continue
+        threads = max(1, upscaler.threads // at_once)
+        worker = _Worker(upscaler.with_threads(threads), options, profile=profile, hashes=hashes, stop=stop)
+        events: SimpleQueue[TaskEvent | BaseException] = SimpleQueue()
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="dvmsr-image")
+        try:
+            for task in group:
+                pool.submit(worker.do, task, events)
+            left = len(group)
+            while left:
+                event = events.get()
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+                left -= not isinstance(event, Progress)
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+        stop.clear()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,136 @@
+"""Formats that libvips' wheel does not read: HEIC by pillow-heif, BMP, PNM and JPEG 2000 by Pillow.
+
+Both come with an extra. A picture is decoded as a whole, and handed to libvips in memory.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from dvmsr.errors import ImageReadError, MissingExtraError
+from dvmsr.images.source import SourceFile
+
+KINDS = {"HEIC": (), "BMP": ("BMP",), "PNM": ("PPM",), "JPEG 2000": ("JPEG2000",)}
+"""The kinds of files, with Pillow's names for them; HEIC has another library."""
+
+_MODES = {
+    "1": "L",
+    "L": "L",
+    "LA": "LA",
+    "P": "RGB",
+    "PA": "RGBA",
+    "RGB": "RGB",
+    "RGBA": "RGBA",
+    "RGBX": "RGB",
+}
+_GREY_16_BITS = ("I", "I;16", "I;16L", "I;16B")
+_INTERPRETATIONS = {
+    (False, True): "b-w",
+    (False, False): "srgb",
+    (True, True): "grey16",
+    (True, False): "rgb16",
+}
+_FIELDS = {"icc_profile": "icc-profile-data", "exif": "exif-data", "xmp": "xmp-data"}
+
+
+class OtherImage:
+    """A file that has been opened by another library than libvips.
+
+    Args:
+        source: The file.
+
+    Raises:
+        MissingExtraError: The library is not installed.
+        ImageReadError: The file is damaged, or its pixels are of a kind that is not read.
+    """
+
+    def __init__(self, source: SourceFile) -> None:
+        self._source = source
+        self._opened = self._open()
+        self.width, self.height = self._opened.size
+        self.notes: list[str] = []
+        """What is lost in decoding, a line each."""
+        count = len(self._opened) if source.kind == "HEIC" else 1
+        if count > 1:
+            self.notes.append(f"of {count} pictures the main one is enlarged: others of HEIC are not read")
+        self._image: pyvips.Image | None = None
+
+    def decode(self) -> pyvips.Image:
+        """Decode the picture; only the first call does.
+
+        Returns:
+            An image in memory, upright, with its profile, EXIF and XMP data.
+
+        Raises:
+            ImageReadError: The file is damaged, or its pixels are of a kind that is not read.
+        """
+        if self._image is None:
+            try:
+                pixels = self._heic_pixels() if self._source.kind == "HEIC" else self._pillow_pixels()
+            except ImageReadError:
+                raise
+            except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
+                raise self._damaged(error) from error
+            if pixels.ndim == 2:
+                pixels = pixels[..., None]
+            deep, grey = pixels.dtype == np.uint16, pixels.shape[2] < 3
+            image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels))
+            image = image.copy(interpretation=_INTERPRETATIONS[deep, grey])
+            for name, field in _FIELDS.items():
+                if data := self._opened.info.get(name):
+                    image.set_type(pyvips.GValue.blob_type, field, data)
+            self._image = image
+        return self._image
+
+    def _open(self) -> Any:
+        kind = self._source.kind
+        with self._source.open() as file:
+            content = io.BytesIO(file.read())
+        try:
+            if kind == "HEIC":
+                import pillow_heif
+
+                return pillow_heif.open_heif(content, convert_hdr_to_8bit=False)
+            from PIL import Image
+
+            from dvmsr.images.pillow_reading import without_limit
+
+            with without_limit():
+                return Image.open(content, formats=KINDS[kind])
+        except ModuleNotFoundError as error:
+            package = "pillow-heif" if kind == "HEIC" else "pillow"
+            raise MissingExtraError(package, "heic", f"{self._source.path}: reading {kind} files") from error
+        except Exception as error:  # as above
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> ImageReadError:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        return ImageReadError(
+            f"{self._source.path}: damaged or cut short ({cause}); get a whole copy of the file"
+        )
+
+    def _heic_pixels(self) -> NDArray[Any]:
+        pixels = np.asarray(self._opened)
+        if pixels.dtype == np.uint16:
+            # They are shifted to the upper of 16 bits, which leaves white below its full value.
+            pixels = pixels | pixels >> int(self._opened.info.get("bit_depth", 10))
+        return pixels
+
+    def _pillow_pixels(self) -> NDArray[Any]:
+        mode = self._opened.mode
+        if mode in _GREY_16_BITS:
+            grey = np.asarray(self._opened)
+            if grey.min() < 0 or grey.max() > np.iinfo(np.uint16).max:
+                raise ImageReadError(f"{self._source.path}: more than 16 bits; convert it first")
+            return grey.astype(np.uint16)
+        if mode not in _MODES:
+            raise ImageReadError(
+                f"{self._source.path}: expected 8 or 16 bit grey or RGB, got mode {mode}; convert it first"
+            )
+        transparent = mode == "P" and "transparency" in self._opened.info
+        return np.asarray(self._opened.convert("RGBA" if transparent else _MODES[mode]))
