@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvmsr.batch import BatchPlan, BatchReport, Done, Failed, plan_files, run_tasks
+from dvmsr.batch.pipes import STANDARD, is_pipe, kept
 from dvmsr.cli.printing import say
 from dvmsr.cli.progress import RunProgress
 from dvmsr.cli.quantities import duration, megapixels
 from dvmsr.cli.summary import print_summary, tell_passed_over
+from dvmsr.errors import ArgumentError
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.upscaler import Upscaler
 
@@ -34,81 +40,140 @@ def run_batch(upscaler: Upscaler, inputs: Sequence[str], settings: Settings) -> 
 
     Args:
         upscaler: The network.
-        inputs: What was named on the command line.
-        settings: What was asked for.
+        inputs: What was named on the command line; ``-`` is standard input.
+        settings: What was asked for; an output of ``-`` is standard output, and what is told then goes to
+            standard error.
 
     Returns:
         What became of every file.
 
     Raises:
-        DvmsrError: Nothing can be done; or there is but one file, and it failed.
+        DvmsrError: Nothing can be done.
     """
-    options = settings.options
-    plan = plan_files(
-        inputs,
-        settings.output,
-        scale=upscaler.scale,
-        options=options,
-        suffix=settings.suffix,
-        recursive=settings.recursive,
-    )
-    single = len(plan.tasks) + len(plan.failed) + len(plan.finished) == 1 and not plan.passed_over
-    report = BatchReport.of_plan(plan)
-    start = time.monotonic()
-    try:
-        _tell_plan(plan, debug=settings.debug)
-        _enlarge(upscaler, plan, report, settings)
-    finally:
-        if settings.report is not None:
-            report.write(
-                settings.report, {"size": options.size.tag if options.size else f"x{upscaler.scale}"}
-            )
-    if not single:
-        print_summary(report, time.monotonic() - start)
-    return report
+    with ExitStack() as stack:
+        names: dict[str, str] = {}
+        paths = [_without_pipe(path, settings, stack, names) for path in inputs]
+        output = settings.output
+        to_standard_output = output is not None and str(output) == STANDARD
+        if to_standard_output:
+            output = _file_for_standard_output(inputs, settings, stack)
+            names[str(output)] = "standard output"
+        plan = plan_files(
+            paths,
+            output,
+            scale=upscaler.scale,
+            options=settings.options,
+            suffix=None if to_standard_output else settings.suffix,
+            recursive=settings.recursive,
+        )
+        return _Run(upscaler, plan, settings, names, to_standard_output=to_standard_output).go()
 
 
-def _tell_plan(plan: BatchPlan, *, debug: bool) -> None:
-    tell_passed_over(plan.passed_over)
-    for failure in plan.failed:
-        if debug and failure.cause is not None:
-            raise failure.cause
-        say(f"dvmsr: error: {failure.message}", error=True)
-    if plan.finished:
-        some = plan.finished[0].target if len(plan.finished) == 1 else f"{len(plan.finished)} images"
-        say(f"finished before: {some}; --overwrite makes them again", error=True)
+class _Run:
+    def __init__(
+        self,
+        upscaler: Upscaler,
+        plan: BatchPlan,
+        settings: Settings,
+        names: dict[str, str],
+        *,
+        to_standard_output: bool,
+    ) -> None:
+        self._upscaler = upscaler
+        self._plan = plan
+        self._settings = settings
+        self._names = names
+        self._to_standard_output = to_standard_output
+        self._report = BatchReport.of_plan(plan)
+
+    def go(self) -> BatchReport:
+        plan, settings = self._plan, self._settings
+        start = time.monotonic()
+        try:
+            self._tell_plan()
+            self._enlarge()
+        finally:
+            if settings.report is not None:
+                size = settings.options.size
+                asked = {"size": size.tag if size else f"x{self._upscaler.scale}"}
+                self._report.write(settings.report, asked)
+        if len(plan.tasks) + len(plan.failed) + len(plan.finished) > 1 or plan.passed_over:
+            print_summary(self._report, time.monotonic() - start)
+        return self._report
+
+    def _tell_plan(self) -> None:
+        plan = self._plan
+        tell_passed_over(plan.passed_over)
+        for failure in plan.failed:
+            if self._settings.debug and failure.cause is not None:
+                raise failure.cause
+            self._say(f"dvmsr: error: {failure.message}", error=True)
+        if plan.finished:
+            some = plan.finished[0].target if len(plan.finished) == 1 else f"{len(plan.finished)} images"
+            self._say(f"finished before: {some}; --overwrite makes them again", error=True)
+
+    def _enlarge(self) -> None:
+        settings, tasks = self._settings, self._plan.tasks
+        events = run_tasks(
+            self._upscaler,
+            tasks,
+            settings.options,
+            profile=settings.profile,
+            hashes=settings.report is not None,
+        )
+        with RunProgress(tasks) as progress:
+            for event in events:
+                progress.update(event)
+                if isinstance(event, Failed):
+                    if settings.debug:
+                        raise event.error
+                    self._report.add(event)
+                    self._say(f"dvmsr: error: {event.failure.message}", error=True)
+                elif isinstance(event, Done):
+                    self._report.add(event)
+                    self._tell_done(event)
+
+    def _tell_done(self, done: Done) -> None:
+        file = done.file
+        if self._to_standard_output:
+            with file.target.open("rb") as result:
+                shutil.copyfileobj(result, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        self._say(
+            f"{file.source} {file.width}x{file.height} -> {file.target} "
+            f"{file.target_width}x{file.target_height} in {duration(file.seconds)} "
+            f"({megapixels(file.width * file.height / file.seconds)}/s)"
+        )
+        for note in file.notes:
+            self._say(f"  {note}")
+        if done.profile is not None:
+            from dvmsr.cli.profile import print_profile
+
+            print_profile(done.profile)
+
+    def _say(self, text: str, *, error: bool = False) -> None:
+        for path, name in self._names.items():
+            text = text.replace(path, name)
+        say(text, error=error or self._to_standard_output)
 
 
-def _enlarge(upscaler: Upscaler, plan: BatchPlan, report: BatchReport, settings: Settings) -> None:
-    events = run_tasks(
-        upscaler,
-        plan.tasks,
-        settings.options,
-        profile=settings.profile,
-        hashes=settings.report is not None,
-    )
-    with RunProgress(plan.tasks) as progress:
-        for event in events:
-            progress.update(event)
-            if isinstance(event, Failed):
-                if settings.debug:
-                    raise event.error
-                report.add(event)
-                say(f"dvmsr: error: {event.failure.message}", error=True)
-            elif isinstance(event, Done):
-                report.add(event)
-                _tell_done(event)
+def _without_pipe(path: str, settings: Settings, stack: ExitStack, names: dict[str, str]) -> str:
+    """Return the path of a file with what comes out of a pipe, or the path of what is none."""
+    if not is_pipe(path):
+        return path
+    if settings.output is None:
+        raise ArgumentError(f"{path}: expected where to write what comes out of a pipe: -o FILE, or -o -")
+    copy = stack.enter_context(kept(path, sys.stdin.buffer))
+    names[str(copy)] = "standard input" if path == STANDARD else path
+    return str(copy)
 
 
-def _tell_done(done: Done) -> None:
-    file = done.file
-    say(
-        f"{file.source} {file.width}x{file.height} -> {file.target} {file.target_width}x{file.target_height} "
-        f"in {duration(file.seconds)} ({megapixels(file.width * file.height / file.seconds)}/s)"
-    )
-    for note in file.notes:
-        say(f"  {note}")
-    if done.profile is not None:
-        from dvmsr.cli.profile import print_profile
-
-        print_profile(done.profile)
+def _file_for_standard_output(inputs: Sequence[str], settings: Settings, stack: ExitStack) -> Path:
+    if sys.stdout.isatty():
+        raise ArgumentError("expected standard output to be a file or a pipe for -o -, got a terminal")
+    if settings.profile:
+        raise ArgumentError("expected a file to write for --profile, whose table goes to standard output")
+    if len(inputs) != 1:
+        raise ArgumentError(f"expected one image for -o -, got {len(inputs)}")
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dvmsr-"))
+    return Path(folder) / f"stdout{settings.suffix or '.png'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from dvmsr.cli.export import export
 from dvmsr.cli.finetune import finetune
 from dvmsr.cli.info import info
 from dvmsr.cli.options import DEBUG_KEY
+from dvmsr.cli.printing import say
 from dvmsr.cli.signals import exit_code
 from dvmsr.cli.train import train
 from dvmsr.cli.upscale import upscale
@@ -54,7 +55,7 @@ def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
     except DvmsrError as error:
         if is_debugged():
             raise
-        typer.echo(f"dvmsr: error: {error}", err=True)
+        say(f"dvmsr: error: {error}", error=True)
         raise typer.Exit(_EXIT_ERROR) from error
     except BrokenPipeError as error:
         # Whoever read has read enough.
@@ -67,7 +68,7 @@ def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
         cause = error.strerror or str(error)
         # Without a name where an open file fails, such as standard output.
         line = cause if error.filename is None else f"{os.fsdecode(error.filename)}: {cause}"
-        typer.echo(f"dvmsr: error: {line}", err=True)
+        say(f"dvmsr: error: {line}", error=True)
         raise typer.Exit(_EXIT_ERROR) from error
     except (MemoryError, RuntimeError) as error:
         if is_debugged() or not is_lack_of_memory(error):
@@ -90,11 +91,35 @@ def _give_up_output() -> None:
         os.close(nowhere)
 
 
+_HELP = {"help_option_names": ["-h", "--help"]}
+_EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
+    upscale: (
+        "dvmsr upscale photo.jpg",
+        "dvmsr upscale photo.jpg -o large.png --scale 2",
+        "dvmsr upscale holiday/ -o large/ --recursive --size long=4000",
+        'dvmsr upscale "scans/*.tif" --format jpeg --quality 90 --report done.json',
+        "curl -s URL | dvmsr upscale - -o - --format png > large.png",
+    ),
+    evaluate: (
+        "dvmsr evaluate Set5/x4 Set14/x4 --json scores.json",
+        "dvmsr evaluate Set5/x4 --weights mine.safetensors",
+    ),
+    info: ("dvmsr info", "dvmsr info --weights mine.safetensors"),
+    train: ("dvmsr train photographs/ -o run/ --recipe recipes/cpu.toml",),
+    distill: ("dvmsr distill photographs/ -o run/ --teacher teacher.safetensors",),
+    finetune: ("dvmsr finetune photographs/ -o run/ --weights mine.safetensors",),
+}
+
 app = typer.Typer(
-    name="dvmsr", cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    name="dvmsr",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=_HELP,
 )
-for _command in (upscale, evaluate, info, train, distill, finetune):
-    app.command()(_command)
+for _command, _examples in _EXAMPLES.items():
+    # Apart by blank lines: others are joined into one paragraph.
+    app.command(context_settings=_HELP, epilog="\n\n".join(("Examples:", *_examples)))(_command)
 app.add_typer(export, name="export")
 
 
@@ -124,7 +149,8 @@ def run() -> int:
         message = error.format_message()
         # Without any argument it is empty, and the help text has been printed.
         if message:
-            typer.echo(f"dvmsr: error: {message.rstrip('.')} (see dvmsr --help)", err=True)
+            command = error.ctx.command_path if error.ctx else "dvmsr"
+            say(f"dvmsr: error: {message.rstrip('.')} (see {command} --help)", error=True)
         return _EXIT_ERROR
     except typer.Abort:
         # What the parser makes of Ctrl-C between the commands.

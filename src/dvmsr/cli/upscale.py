@@ -31,20 +31,6 @@ class AlphaMethod(str, Enum):
     BICUBIC = "bicubic"
 
 
-EXAMPLES = """Examples:
-
-dvmsr upscale photo.jpg
-
-dvmsr upscale photo.jpg -o large.png --scale 2
-
-dvmsr upscale holiday/ -o holiday_large/ --recursive --size long=4000
-
-dvmsr upscale "scans/*.tif" --format jpeg --quality 90 --report done.json
-
-curl -s URL | dvmsr upscale - -o - --format png > large.png
-"""
-
-
 def upscale(
     inputs: Annotated[
         list[str],
@@ -94,6 +80,19 @@ def upscale(
             "or by bicubic interpolation.",
         ),
     ] = AlphaMethod.NETWORK,
+    self_ensemble: Annotated[
+        bool,
+        typer.Option(
+            "--self-ensemble",
+            help="Average over the 8 flips and rotations: better, 8 times the work, the image in memory.",
+        ),
+    ] = False,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            "--max-pixels", min=1, help="Most pixels of an image that is taken; 500 million by default."
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing output files, finished ones too.")
     ] = False,
@@ -114,6 +113,7 @@ def upscale(
     """Enlarge images, with their transparency, colour profile and EXIF data."""
     from dvmsr.cli.batch import Settings, run_batch
     from dvmsr.images import Encoding
+    from dvmsr.images.limits import MAX_PIXELS
     from dvmsr.inference.files import FileOptions
     from dvmsr.inference.sizes import asked_size
     from dvmsr.inference.upscaler import Upscaler
@@ -125,6 +125,8 @@ def upscale(
         size=asked_size(scale, size),
         encoding=Encoding(quality, lossless),
         alpha=alpha.value,
+        self_ensemble=self_ensemble,
+        max_pixels=max_pixels or MAX_PIXELS,
         overwrite=overwrite,
     )
     upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
