@@ -113,7 +113,7 @@ def _vimm(layers: Layers, graph: Graph, chunks: str, name: str, config: NetworkC
     inner = config.inner_channels
     before_first = [
         graph.constants.add(np.zeros(shape, np.float32))
-        for shape in ((config.conv_width - 1, inner), (1, config.state_size, inner))
+        for shape in ((config.conv_width - 1, inner), (1, 1, config.state_size, inner))
     ]
     return graph.ops("Scan", *before_first, chunks, outputs=3, body=body, num_scan_inputs=1)[2]
 

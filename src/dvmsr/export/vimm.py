@@ -55,19 +55,19 @@ def vimm_body(layers: Layers, graph: Graph, name: str, config: NetworkConfig, ch
     delta = layers.linear(graph, delta, f"{mamba}.dt_proj", narrow=False)
     delta = graph.op("Softplus", graph.op("Add", delta, bias))
     A = layers.parameter(graph, f"{mamba}.A_log", _decay_rates)
-    # (T, N, D)
-    decay = graph.op("Exp", graph.op("Mul", graph.op("Unsqueeze", delta, [1]), A))
-    step = graph.op("Unsqueeze", graph.op("Mul", delta, u), [1])
-    step = graph.op("Mul", graph.op("Unsqueeze", B, [2]), step)
+    # (T, 1, N, D): the axis of 1 becomes that of the pairs' first and second tokens.
+    decay = graph.op("Exp", graph.op("Mul", graph.op("Unsqueeze", delta, [1, 2]), A))
+    step = graph.op("Unsqueeze", graph.op("Mul", delta, u), [1, 2])
+    step = graph.op("Mul", graph.op("Unsqueeze", B, [1, 3]), step)
     h, state_after = _scan(graph, decay, step, state, chunk, config)
 
-    y = graph.op("Squeeze", graph.op("MatMul", graph.op("Unsqueeze", C, [1]), h), [1])
+    y = graph.op("Squeeze", graph.op("MatMul", graph.op("Unsqueeze", C, [1, 2]), h), [1, 2])
     y = graph.op("Add", y, graph.op("Mul", u, layers.parameter(graph, f"{mamba}.D")))
     y = layers.linear(graph, graph.op("Mul", y, layers.silu(graph, z)), f"{mamba}.out_proj")
     if config.vimm_residual:
         y = graph.op("Add", x, y)
 
-    carried = [(reach, inner), (1, states, inner)]
+    carried = [(reach, inner), (1, 1, states, inner)]
     inputs = [value(tokens, carried[0]), value(state, carried[1]), value(x, (chunk, config.channels))]
     outputs = [
         value(f"{name}.tokens_after", carried[0]),
@@ -102,24 +102,17 @@ def _decay_rates(A_log: NDArray[np.float32]) -> NDArray[np.float64]:
 def _scan(
     graph: Graph, decay: str, step: str, before: str, length: int, config: NetworkConfig
 ) -> tuple[str, str]:
-    """Scan (length, N, D) from the state (1, N, D): the states after each token, and after the last."""
+    """Scan (length, 1, N, D) from the state (1, 1, N, D): the states after each token, and after the last."""
     states, inner = config.state_size, config.inner_channels
     if length == 1:
         after = graph.op("Add", graph.op("Mul", decay, before), step)
         return after, after
-    # Of each pair the first and the second token, (length / 2, N, D).
-    decay_1, decay_2 = _halves(graph, decay, length, config)
-    step_1, step_2 = _halves(graph, step, length, config)
+    pairs = [length // 2, 2, states, inner]
+    decay_1, decay_2 = graph.ops("Split", graph.op("Reshape", decay, pairs), [1, 1], outputs=2, axis=1)
+    step_1, step_2 = graph.ops("Split", graph.op("Reshape", step, pairs), [1, 1], outputs=2, axis=1)
     both_decay = graph.op("Mul", decay_1, decay_2)
     both_step = graph.op("Add", graph.op("Mul", decay_2, step_1), step_2)
     second, last = _scan(graph, both_decay, both_step, before, length // 2, config)
     earlier = graph.op("Concat", before, graph.op("Slice", second, [0], [-1], [0]), axis=0)
     first = graph.op("Add", graph.op("Mul", decay_1, earlier), step_1)
-    joined = graph.op("Concat", graph.op("Unsqueeze", first, [1]), graph.op("Unsqueeze", second, [1]), axis=1)
-    return graph.op("Reshape", joined, [length, states, inner]), last
-
-
-def _halves(graph: Graph, x: str, length: int, config: NetworkConfig) -> list[str]:
-    """The first and the second of each pair of (length, N, D)."""
-    pairs = graph.op("Reshape", x, [length // 2, 2, config.state_size, config.inner_channels])
-    return [graph.op("Squeeze", part, [1]) for part in graph.ops("Split", pairs, [1, 1], outputs=2, axis=1)]
+    return graph.op("Reshape", graph.op("Concat", first, second, axis=1), [length, 1, states, inner]), last
