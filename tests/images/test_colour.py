@@ -99,7 +99,7 @@ def chunks_of(path):
 
 def copy(source, target):
     reader = open_image(source)
-    write_image(target, reader.blocks(16), source=reader, scale=1)
+    write_image(target, reader.blocks(16), source=reader, width=reader.width, height=reader.height)
     return reader.notes
 
 
@@ -147,7 +147,7 @@ def test_code_points_between_png_and_avif(tmp_path, points, mode):
         samples = next(reader.samples(16))
         rgb = np.broadcast_to(samples[..., :1], (16, 16, 3)) if reader.grey else samples[..., :3]
         block = np.concatenate([rgb, samples[..., 3:]], axis=2)
-        write_image(target, [block], source=reader, scale=1)
+        write_image(target, [block], source=reader, width=reader.width, height=reader.height)
 
     write(reader, tmp_path / "high.avif")
     write(plain_reader, tmp_path / "plain.avif")

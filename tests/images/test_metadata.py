@@ -52,7 +52,7 @@ def picture():
 def enlarge(source, target, scale=2):
     reader = open_image(source)
     blocks = (b.repeat(scale, axis=0).repeat(scale, axis=1) for b in reader.blocks(4))
-    write_image(target, blocks, source=reader, scale=scale)
+    write_image(target, blocks, source=reader, width=scale * reader.width, height=scale * reader.height)
     return reader.notes
 
 
@@ -248,7 +248,7 @@ def test_files_stay_whole(tmp_path, channels, target):
     block = np.concatenate([rgb, samples[..., 3 if channels == 4 else 1 :]], axis=2)[
         ..., : 3 + (channels % 2 == 0)
     ]
-    write_image(high, [block], source=reader, scale=1)
+    write_image(high, [block], source=reader, width=reader.width, height=reader.height)
     by_vips = pyvips.Image.new_from_file(str(high), fail_on="warning").numpy()
     with Image.open(high) as image:
         by_pillow = np.asarray(

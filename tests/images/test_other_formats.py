@@ -65,7 +65,9 @@ def test_phone_photograph(tmp_path):
     turned = pillow_heif.open_heif(tmp_path / "photo.heic").size
     reader = open_image(tmp_path / "photo.heic")
     assert (reader.width, reader.height) == turned
-    write_image(tmp_path / "photo.jpg", reader.blocks(64), source=reader, scale=1)
+    write_image(
+        tmp_path / "photo.jpg", reader.blocks(64), source=reader, width=reader.width, height=reader.height
+    )
     with Image.open(tmp_path / "photo.jpg") as image:
         assert image.size == turned
         assert image.info["icc_profile"] == profile

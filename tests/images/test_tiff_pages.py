@@ -23,7 +23,7 @@ def write_page(tmp_path, number, shape):
     Image.fromarray(pixels).save(source, exif=exif.tobytes(), quality=100)
     reader = open_image(source)
     target = tmp_path / f"{number}.tif"
-    write_image(target, reader.blocks(16), source=reader, scale=1)
+    write_image(target, reader.blocks(16), source=reader, width=reader.width, height=reader.height)
     return np.concatenate(list(reader.samples(16))), target
 
 
