@@ -27,6 +27,7 @@ def upscale_files(
     quality: int | None = None,
     lossless: bool = False,
     alpha: str = "network",
+    pages: str = "first",
     self_ensemble: bool = False,
     recursive: bool = False,
     overwrite: bool = False,
@@ -53,6 +54,7 @@ def upscale_files(
         quality: Detail to keep in JPEG, WebP and AVIF files, from 1 to 100.
         lossless: Whether nothing may be lost in WebP and AVIF files either.
         alpha: How transparency is enlarged: "network" or "bicubic".
+        pages: Which pages or frames of a file are enlarged: "first" or "all".
         self_ensemble: Whether to average over the flips and rotations: 8 times the work, and much memory.
         recursive: Whether the folders in a folder are gone through as well.
         overwrite: Whether existing files are replaced, finished ones too. No image of ``inputs`` ever is.
@@ -78,6 +80,7 @@ def upscale_files(
         size=asked_size(scale, size),
         encoding=Encoding(quality, lossless),
         alpha=alpha,
+        pages=pages,
         self_ensemble=self_ensemble,
         max_pixels=max_pixels,
         overwrite=overwrite,

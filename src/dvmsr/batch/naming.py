@@ -16,6 +16,7 @@ def name_targets(
     tag: str,
     output_folder: Path | None = None,
     suffix: str | None = None,
+    animations: bool = False,
 ) -> list[Path]:
     """Choose the file that each image is written to.
 
@@ -31,13 +32,14 @@ def name_targets(
         output_folder: Where the results go.
         suffix: Suffix of the names, e.g. ``".png"``; by default each image's own, ".png" where that cannot be
             written.
+        animations: Whether all frames of a GIF file are written, which WebP can hold.
 
     Returns:
         One path for each image; the paths differ.
     """
     several = len({source.folder for source in sources if source.folder is not None}) > 1
     folders = [_folder(source, tag, output_folder, several) for source in sources]
-    endings = [suffix or _own_suffix(source.path) for source in sources]
+    endings = [suffix or _own_suffix(source.path, animations) for source in sources]
     plain = [
         folder / f"{source.path.stem}_{tag}{ending}"
         for source, folder, ending in zip(sources, folders, endings, strict=True)
@@ -62,7 +64,9 @@ def name_targets(
     return [chosen[i] for i in range(len(sources))]
 
 
-def _own_suffix(path: Path) -> str:
+def _own_suffix(path: Path, animations: bool) -> str:
+    if animations and path.suffix.lower() == ".gif":
+        return ".webp"
     return path.suffix if path.suffix.lower() in WRITABLE_SUFFIXES else ".png"
 
 

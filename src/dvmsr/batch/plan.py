@@ -119,7 +119,15 @@ def plan_files(
         raise ArgumentError(f"{explicit}: expected a folder to write several images into, got a file")
     tasks, finished = [], []
     targets = (
-        [explicit] if explicit else name_targets(sources, tag=size.tag, output_folder=folder, suffix=suffix)
+        [explicit]
+        if explicit
+        else name_targets(
+            sources,
+            tag=size.tag,
+            output_folder=folder,
+            suffix=suffix,
+            animations=options.pages == "all",
+        )
     )
     for source, target in zip(sources, targets, strict=True):
         try:

@@ -31,6 +31,13 @@ class AlphaMethod(str, Enum):
     BICUBIC = "bicubic"
 
 
+class Pages(str, Enum):
+    """Which pages or frames of a file are enlarged."""
+
+    FIRST = "first"
+    ALL = "all"
+
+
 def upscale(
     inputs: Annotated[
         list[str],
@@ -87,6 +94,14 @@ def upscale(
             help="Average over the 8 flips and rotations: better, 8 times the work, the image in memory.",
         ),
     ] = False,
+    pages: Annotated[
+        Pages,
+        typer.Option(
+            "--pages",
+            help="Of files with several pages or frames, the first or all: pages into a TIFF file, frames "
+            "into an animated WebP file.",
+        ),
+    ] = Pages.FIRST,
     max_pixels: Annotated[
         int | None,
         typer.Option(
@@ -125,6 +140,7 @@ def upscale(
         size=asked_size(scale, size),
         encoding=Encoding(quality, lossless),
         alpha=alpha.value,
+        pages=pages.value,
         self_ensemble=self_ensemble,
         max_pixels=max_pixels or MAX_PIXELS,
         overwrite=overwrite,

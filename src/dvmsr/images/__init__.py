@@ -10,7 +10,9 @@ __all__ = [
     "WRITABLE_SUFFIXES",
     "Encoding",
     "ImageReader",
+    "Page",
     "check_format",
+    "check_pictures",
     "imresize",
     "make_pair",
     "open_image",
@@ -18,6 +20,7 @@ __all__ = [
     "read_image",
     "spread_colours",
     "write_image",
+    "write_pages",
 ]
 
 try:
@@ -30,7 +33,7 @@ except (ImportError, OSError) as _error:
 if TYPE_CHECKING or _cause is None:
     from dvmsr.images.encoding import Encoding
     from dvmsr.images.reading import ImageReader, open_image, open_pictures, read_image
-    from dvmsr.images.writing import check_format, write_image
+    from dvmsr.images.writing import Page, check_format, check_pictures, write_image, write_pages
 else:
     # Without libvips a machine cannot upscale files, but it can train.
     from dvmsr.errors import ImageError

@@ -39,6 +39,12 @@ class Format:
     lossless: dict[str, Any] | None = None
     """More arguments that make it lose nothing; None where that cannot be."""
 
+    frames: bool = False
+    """Whether it can be written as an animation."""
+
+    pages: bool = False
+    """Whether it can be written with several pages."""
+
     @property
     def has_quality(self) -> bool:
         """Whether it can be told how much detail to keep."""
@@ -84,6 +90,7 @@ _TIFF = Format(
         "tile_height": 256,
     },
     lossless={},
+    pages=True,
 )
 _WEBP = Format(
     "WebP",
@@ -91,6 +98,7 @@ _WEBP = Format(
     bits=8,
     options={"Q": 95, "smart_subsample": True},
     lossless={"lossless": True, "exact": True},
+    frames=True,
 )
 _AVIF = Format(
     "AVIF",
@@ -124,6 +132,8 @@ def encode_stream(
     height: int,
     encoding: Encoding,
     path: Path,
+    *,
+    file_bytes: int | None = None,
 ) -> None:
     """Compute rows and encode them into a file.
 
@@ -139,6 +149,7 @@ def encode_stream(
         height: Rows of the enlarged image.
         encoding: How it is compressed.
         path: The file to write, its suffix one of :data:`FORMATS`. On an error, part of it may be there.
+        file_bytes: Bytes of all pixels of the file, if there will be more than these.
 
     Raises:
         pyvips.Error: The source cannot be read again or the file not written.
@@ -151,7 +162,7 @@ def encode_stream(
         try:
             stream = pyvips.Source.new_from_descriptor(read_end)
             image = pyvips.Image.new_from_source(stream, "", access="sequential", fail_on="error")
-            _save(image, source, encoding, path)
+            _save(image, source, encoding, path, height, file_bytes)
         except BaseException:
             failed.set()
             raise
@@ -174,7 +185,7 @@ def encode_stream(
             write_png_stream(
                 stream,
                 until_failed(),
-                height=height,
+                height=source.frames * height,
                 width=width,
                 channels=(1 if source.grey else 3) + source.has_alpha,
                 bits=8 * source.dtype.itemsize,
@@ -182,7 +193,14 @@ def encode_stream(
         encoded.result()
 
 
-def _save(image: pyvips.Image, source: ImageReader, encoding: Encoding, path: Path) -> None:
+def _save(
+    image: pyvips.Image,
+    source: ImageReader,
+    encoding: Encoding,
+    path: Path,
+    height: int,
+    file_bytes: int | None,
+) -> None:
     file_format = FORMATS[path.suffix.lower()]
     if source.dtype == np.uint16 and file_format.bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation="b-w" if source.grey else "srgb")
@@ -192,11 +210,13 @@ def _save(image: pyvips.Image, source: ImageReader, encoding: Encoding, path: Pa
     elif encoding.quality is not None and file_format.has_quality:
         options["Q"] = encoding.quality
     if file_format is _TIFF:
-        options["bigtiff"] = (
-            image.width * image.height * image.bands * source.dtype.itemsize > _CLASSIC_TIFF_BYTES
-        )
-    metadata = source.metadata().for_enlarged(image.width, image.height, turned=source.turned)
+        own_bytes = image.width * image.height * image.bands * source.dtype.itemsize
+        options["bigtiff"] = (file_bytes or own_bytes) > _CLASSIC_TIFF_BYTES
+    metadata = source.metadata().for_enlarged(image.width, height, turned=source.turned)
+    image = image.copy()
+    if source.frames > 1:
+        source.copy_timing(image, height)
     try:
-        source.notes += save(image.copy(), path, file_format.name, metadata, options)
+        source.notes += save(image, path, file_format.name, metadata, options)
     except OSError as error:
         raise EncodingError(error.strerror or str(error)) from error

@@ -73,6 +73,22 @@ class ImageReader:
         """
         return self._decoder.decode()
 
+    def copy_timing(self, image: pyvips.Image, height: int) -> None:
+        """Make frames of an image that is to be written, with the delays of this animation.
+
+        Args:
+            image: The frames one below the other; it is changed.
+            height: Rows of a frame.
+
+        Raises:
+            pyvips.Error: The file cannot be opened or is damaged.
+        """
+        original = self.decode()
+        image.set_type(pyvips.GValue.gint_type, "page-height", height)
+        for name in ("delay", "loop"):
+            if original.get_typeof(name):
+                image.set_type(original.get_typeof(name), name, original.get(name))
+
     def metadata(self) -> Metadata:
         """Read what belongs to the picture beside its pixels.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,27 @@ from dvmsr.atomic import unfinished_file
 from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images.decoding import reason
 from dvmsr.images.encoding import DEFAULT_ENCODING, FORMATS, Encoding, EncodingError, encode_stream
+from dvmsr.images.metadata.tiff import append_picture
 from dvmsr.images.reading import ImageReader
 
 _FULL_DISK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Page:
+    """An enlarged image that becomes a page of a file."""
+
+    source: ImageReader
+    """The image that was enlarged."""
+
+    blocks: Iterable[NDArray[Any]]
+    """Its rows, as of :func:`write_image`."""
+
+    width: int
+    """Columns of the enlarged image."""
+
+    height: int
+    """Rows of the enlarged image."""
 
 
 def write_image(
@@ -34,12 +53,11 @@ def write_image(
 ) -> None:
     """Write an enlarged image while its rows arrive, in the format that the suffix names.
 
-    From the source come its greyness, ICC profile,
-    EXIF, XMP, IPTC and resolution, as far as libvips can write them to the format; the orientation is
-    upright. JPEG and WebP have 8 bits, so 16 bits are rounded to them; JPEG has no alpha and gets a white
-    background. PNG and TIFF are written without loss, TIFF in tiles of 256x256 and as BigTIFF beyond 4 GB
-    of pixels, JPEG with quality 95 and full colour resolution, WebP with 95, AVIF with 90, unless
-    ``encoding`` asks otherwise.
+    From the source come its greyness, and its metadata as far as the format can hold it; what it cannot is
+    added to the source's notes. The orientation is upright. Of an animation come the delays. JPEG and WebP
+    have 8 bits, so 16 bits are rounded to them; JPEG has no alpha and gets a white background. PNG and TIFF
+    are written without loss, TIFF in tiles of 256x256 and as BigTIFF beyond 4 GB of pixels, JPEG with quality
+    95 and full colour resolution, WebP with 95, AVIF with 90, unless ``encoding`` asks otherwise.
 
     The file has the source's time of change, and appears under its name only when it is complete. Unless it
     may be overwritten, a file that takes the name in the meantime is kept, and writing fails. Whatever goes
@@ -49,7 +67,7 @@ def write_image(
     Args:
         path: The file to write.
         blocks: (rows, width, 3) arrays of the source's type, (rows, width, 4) where that has alpha; in all
-            ``height`` rows. Grey is the mean of the colours.
+            ``height`` rows, of each frame of an animation after the other. Grey is the mean of the colours.
         source: The image that was enlarged.
         width: Columns of the enlarged image.
         height: Rows of the enlarged image.
@@ -62,21 +80,65 @@ def write_image(
             is missing or read-only, or the disk is full.
         ImageReadError: The source cannot be read again for its metadata.
     """
-    path = Path(path)
+    with new_file(Path(path), source, width, height, overwrite) as partial:
+        encode_stream(_checked(blocks, source, width, height), source, width, height, encoding, partial)
+
+
+def write_pages(
+    path: str | os.PathLike[str],
+    pages: Sequence[Page],
+    *,
+    encoding: Encoding = DEFAULT_ENCODING,
+    overwrite: bool = False,
+) -> None:
+    """Write enlarged images as the pages of a TIFF file, each with its own size, kind of pixels and metadata.
+
+    For the rest see :func:`write_image`. Beside the file another is written, of the page in the making.
+
+    Args:
+        path: The file to write.
+        pages: At least one; their rows are asked for one page after the other.
+        encoding: How they are compressed.
+        overwrite: Whether a file of that name is replaced. The source itself never is.
+
+    Raises:
+        ArgumentError: Blocks are of another shape or type.
+        ImageWriteError: As of :func:`write_image`; or the suffix is none of TIFF.
+        ImageReadError: The source cannot be read again for its metadata.
+    """
+    first, path = pages[0], Path(path)
+    # Each page by itself might be small enough for a classic TIFF file.
+    file_bytes = sum(page.height * page.width * 4 * page.source.dtype.itemsize for page in pages)
+    with new_file(path, first.source, first.width, first.height, overwrite) as partial, ExitStack() as stack:
+        for page in pages:
+            unfinished = partial
+            if page is not first:
+                unfinished = stack.enter_context(unfinished_file(partial.parent, partial.suffix))
+            rows = _checked(page.blocks, page.source, page.width, page.height)
+            encode_stream(
+                rows, page.source, page.width, page.height, encoding, unfinished, file_bytes=file_bytes
+            )
+            if page is not first:
+                append_picture(partial, unfinished)
+                stack.close()
+
+
+@contextmanager
+def new_file(path: Path, source: ImageReader, width: int, height: int, overwrite: bool) -> Iterator[Path]:
+    """Give the path of an unfinished file, which then appears under its name if nothing went wrong."""
     try:
         _check_target(path, source, width, height, overwrite)
         # Through a symbolic link, not over it.
         target = path.resolve()
     except OSError as error:
         raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
-    rows = _checked(blocks, source, width, height)
     with ExitStack() as stack:
         try:
             partial = stack.enter_context(unfinished_file(target.parent, target.suffix))
         except OSError as error:
             raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
         try:
-            encode_stream(rows, source, width, height, encoding, partial)
+            yield partial
         except (pyvips.Error, EncodingError) as error:
             raise _encoding_error(path, error) from error
         try:
@@ -88,6 +150,19 @@ def write_image(
             raise _exists(path) from error
         except OSError as error:
             raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def check_pictures(path: Path, sources: Sequence[ImageReader]) -> None:
+    """Check that the format that a name's suffix chooses can hold so many pages or frames.
+
+    Raises:
+        ImageWriteError: It cannot.
+    """
+    frames = sources[0].frames
+    if frames > 1 and not FORMATS[path.suffix.lower()].frames:
+        raise ImageWriteError(f"{path}: expected a WebP file for an animation of {frames} frames")
+    if len(sources) > 1 and not FORMATS[path.suffix.lower()].pages:
+        raise ImageWriteError(f"{path}: expected a TIFF file for {len(sources)} pages")
 
 
 def _publish(partial: Path, target: Path, overwrite: bool) -> None:
@@ -165,6 +240,7 @@ def _checked(
     blocks: Iterable[NDArray[Any]], source: ImageReader, width: int, height: int
 ) -> Iterator[NDArray[Any]]:
     channels = 3 + source.has_alpha
+    height *= source.frames
     missing = height
     for block in blocks:
         missing -= len(block)

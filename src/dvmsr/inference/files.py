@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from dvmsr.errors import ImageWriteError
-from dvmsr.images import Encoding, check_format, open_image, write_image
+from dvmsr.errors import ArgumentError, ImageWriteError
+from dvmsr.images import (
+    Encoding,
+    ImageReader,
+    Page,
+    check_format,
+    check_pictures,
+    open_image,
+    open_pictures,
+    write_image,
+    write_pages,
+)
 from dvmsr.images.limits import MAX_PIXELS
 from dvmsr.inference.sized import sized_upscaler
 from dvmsr.inference.sizes import OutputSize
@@ -35,6 +45,9 @@ class FileOptions:
 
     alpha: str = "network"
     """How transparency is enlarged: "network" or "bicubic"; see ``enlarge_rows``."""
+
+    pages: str = "first"
+    """Which pages or frames of a file are enlarged: "first" or "all"."""
 
     self_ensemble: bool = False
     """Whether to average over the flips and rotations: eight times the work, the whole image in memory."""
@@ -125,50 +138,79 @@ def upscale_file(
     """
     start = time.perf_counter()
     source, target = Path(source), Path(target)
-    reader = open_image(source, max_pixels=options.max_pixels)
-    width, height = target_size(options, reader.width, reader.height, upscaler.scale)
+    readers = open_readers(source, options)
+    reader = readers[0]
+    sizes = [target_size(options, each.width, each.height, upscaler.scale) for each in readers]
+    width, height = sizes[0]
     # Before a folder is made for it.
-    check_format(target, width, height, options.encoding)
+    for size in sizes:
+        check_format(target, *size, options.encoding)
+    check_pictures(target, readers)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImageWriteError(
             f"{target}: the folder {target.parent} cannot be created: {error.strerror}"
         ) from error
-    pixels = reader.width * reader.height
+    pixels = [each.width * each.height * each.frames for each in readers]
 
-    def tell(part: float) -> None:
-        if progress is not None:
-            progress(round(part * pixels), pixels)
+    def enlarged(number: int) -> Iterator[NDArray[Any]]:
+        def tell(part: float) -> None:
+            if progress is not None:
+                progress(sum(pixels[:number]) + round(part * pixels[number]), sum(pixels))
 
-    sized = sized_upscaler(
-        upscaler,
-        (reader.width, reader.height),
-        (width, height),
-        self_ensemble=options.self_ensemble,
-        on_progress=tell,
-    )
-    blocks = enlarge_rows(
-        sized, reader, rows_at_once(reader.width), alpha=options.alpha, on_profile=on_profile
-    )
-
-    def reported() -> Iterator[NDArray[Any]]:
+        page, size = readers[number], sizes[number]
+        sized = sized_upscaler(
+            upscaler,
+            (page.width, page.height),
+            size,
+            self_ensemble=options.self_ensemble,
+            on_progress=tell,
+        )
+        blocks = enlarge_rows(
+            sized, page, rows_at_once(page.width), alpha=options.alpha, on_profile=on_profile
+        )
         rows = 0
         for block in blocks:
             yield block
             rows += len(block)
             if not options.self_ensemble:
-                tell(rows / height)
+                tell(rows / (size[1] * page.frames))
 
-    write_image(
-        target,
-        reported(),
-        source=reader,
-        width=width,
-        height=height,
-        encoding=options.encoding,
-        overwrite=options.overwrite,
-    )
+    pages = [
+        Page(each, enlarged(i), *size) for i, (each, size) in enumerate(zip(readers, sizes, strict=True))
+    ]
+    if len(pages) == 1:
+        write_image(
+            target,
+            pages[0].blocks,
+            source=reader,
+            width=width,
+            height=height,
+            encoding=options.encoding,
+            overwrite=options.overwrite,
+        )
+    else:
+        write_pages(target, pages, encoding=options.encoding, overwrite=options.overwrite)
     seconds = time.perf_counter() - start
-    notes = tuple(reader.notes)
+    # Pages mostly have the same to say.
+    notes = tuple(dict.fromkeys(note for each in readers for note in each.notes))
     return UpscaledFile(source, target, reader.width, reader.height, width, height, seconds, notes)
+
+
+def open_readers(source: Path, options: FileOptions) -> list[ImageReader]:
+    """Open the pictures of a file that are to be enlarged.
+
+    Args:
+        source: The file.
+        options: Which, and how large they may be.
+
+    Raises:
+        ArgumentError: ``options.pages`` is another word.
+        ImageReadError: The file is missing, empty, damaged or no image.
+    """
+    if options.pages == "first":
+        return [open_image(source, max_pixels=options.max_pixels)]
+    if options.pages == "all":
+        return open_pictures(source, max_pixels=options.max_pixels)
+    raise ArgumentError(f'pages must be "first" or "all", got {options.pages!r}')

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvmsr.errors import ArgumentError
-from dvmsr.images import ImageReader, spread_colours
+from dvmsr.images import ImageReader, imresize, spread_colours
 
 if TYPE_CHECKING:
     from dvmsr.engine import Profile
@@ -42,7 +42,8 @@ def enlarge_rows(
         on_profile: Called at the end with where the engine's time went for the colours.
 
     Yields:
-        Blocks of (n, target width, 3) of the file's type, with alpha (n, target width, 4).
+        Blocks of (n, target width, 3) of the file's type, with alpha (n, target width, 4); of an animation
+        the rows of one frame after the other.
 
     Raises:
         ArgumentError: ``alpha`` is another word.
@@ -50,23 +51,50 @@ def enlarge_rows(
     """
     if alpha not in ALPHA_METHODS:
         raise ArgumentError(f'alpha must be "network" or "bicubic", got {alpha!r}')
+    samples = reader.samples(rows)
+    for _ in range(reader.frames):
+        yield from _enlarge_frame(upscaler, reader, _take(samples, reader.height), rows, alpha, on_profile)
+
+
+def _enlarge_frame(
+    upscaler: SizedUpscaler,
+    reader: ImageReader,
+    samples: Iterator[NDArray[Any]],
+    rows: int,
+    alpha: str,
+    on_profile: Callable[[Profile], object] | None,
+) -> Iterator[NDArray[Any]]:
     width = reader.width
     if not reader.has_alpha:
-        yield from upscaler.stream(reader.blocks(rows), width, on_profile=on_profile)
+        yield from upscaler.stream(map(_rgb, samples), width, on_profile=on_profile)
         return
     if reader.opaque:
-        for block in upscaler.stream(reader.blocks(rows), width, on_profile=on_profile):
-            opaque = np.full((*block.shape[:2], 1), np.iinfo(block.dtype).max, block.dtype)
-            yield np.concatenate([block, opaque], axis=2)
+        opaque = (_rgb(block[..., :-1]) for block in samples)
+        for block in upscaler.stream(opaque, width, on_profile=on_profile):
+            full = np.full((*block.shape[:2], 1), np.iinfo(block.dtype).max, block.dtype)
+            yield np.concatenate([block, full], axis=2)
         return
-    samples, again = tee(spread_colours(reader.samples(rows)))
+    samples, again = tee(spread_colours(samples))
     colours = upscaler.stream((_rgb(block[..., :-1]) for block in samples), width, on_profile=on_profile)
     if alpha == "network":
         grey = upscaler.stream((_rgb(block[..., -1:]) for block in again), width)
         yield from _side_by_side(colours, (_mean(block) for block in grey))
-    else:
+    elif reader.frames == 1:
         del again
         yield from _side_by_side(colours, reader.bicubic_alpha(*upscaler.target, rows))
+    else:
+        # A frame is held as a whole anyway, where it is decoded and where it is encoded.
+        whole = np.concatenate([block[..., -1:] for block in again])
+        yield from _side_by_side(colours, [imresize(whole, output_size=upscaler.target[::-1])])
+
+
+def _take(blocks: Iterator[NDArray[Any]], height: int) -> Iterator[NDArray[Any]]:
+    """Take the blocks of one frame."""
+    rows = 0
+    while rows < height:
+        block = next(blocks)
+        rows += len(block)
+        yield block
 
 
 def _rgb(channels: NDArray[Any]) -> NDArray[Any]:

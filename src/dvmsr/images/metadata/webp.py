@@ -29,15 +29,17 @@ def add_chunks(path: Path, chunks: list[tuple[bytes, bytes]], width: int, height
     pictures = path.read_bytes()[_HEAD_BYTES:]
     kind, size = struct.unpack("<4sI", pictures[:8])
     flags = 0
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     if kind == _EXTENDED:
         flags = pictures[8] & (_ALPHA_FLAG | _ANIMATION_FLAG)
+        # Of an animation, those of a frame.
+        sides = pictures[12:18]
         pictures = pictures[8 + size :]
     elif kind == _LOSSLESS and int.from_bytes(pictures[9:13], "little") & _LOSSLESS_ALPHA:
         # Of alpha a lossless picture says so itself, and a lossy one has a chunk of it and the extended head.
         flags = _ALPHA_FLAG
     for name, _ in chunks:
         flags |= _FLAGS[name]
-    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     before = [_chunk(name, data) for name, data in chunks if name == b"ICCP"]
     after = [_chunk(name, data) for name, data in chunks if name != b"ICCP"]
     parts = [_chunk(_EXTENDED, struct.pack("<I", flags) + sides), *before, pictures, *after]
