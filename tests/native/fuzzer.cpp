@@ -121,8 +121,8 @@ Case make_case(Random& random) {
   config.vimm_residual = random() % 2;
   config.rgb_mean = {0.4488f, 0.4371f, 0.4040f};
   made.precision = random() % 2 ? dvmsr::Precision::kBfloat16 : dvmsr::Precision::kFloat32;
-  made.width = random() % 4 ? number(random, 1, 30) : number(random, 1, 300);
-  made.height = number(random, 1, made.width > 60 ? 6 : 20);
+  made.width = number(random, 1, random() % 4 ? 30 : 300);
+  made.height = number(random, 1, wide || made.width > 60 ? 5 : 20);
   for (std::ptrdiff_t left = made.height; left > 0 && made.cuts.size() < 8;) {
     made.cuts.push_back(number(random, 0, std::min<std::ptrdiff_t>(left, 7)));
     left -= made.cuts.back();
