@@ -24,12 +24,16 @@ namespace avx512_bf16 {
 extern const Kernels table;
 }
 #endif
+#if defined(DVMSR_HAS_AVX512)
 namespace avx512 {
 extern const Kernels table;
 }
+#endif
+#if defined(DVMSR_HAS_AVX2)
 namespace avx2 {
 extern const Kernels table;
 }
+#endif
 #endif
 namespace baseline {
 extern const Kernels table;
@@ -43,9 +47,9 @@ struct Choice {
 };
 
 #if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+[[maybe_unused]] bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-bool has_avx512() {
+[[maybe_unused]] bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
@@ -80,8 +84,12 @@ const Kernels& choose() {
 #if defined(DVMSR_HAS_AVX512_BF16)
       {&avx512_bf16::table, has_avx512_bf16},
 #endif
+#if defined(DVMSR_HAS_AVX512)
       {&avx512::table, has_avx512},
+#endif
+#if defined(DVMSR_HAS_AVX2)
       {&avx2::table, has_avx2},
+#endif
 #endif
       {&baseline::table, [] { return true; }},
   };

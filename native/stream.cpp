@@ -278,6 +278,10 @@ void Stream::work(const Worker& worker, const std::function<bool()>& stop) {
     }
     chosen->busy = true;
     lock.unlock();
+#ifdef DVMSR_POISON
+    // For tests: what a stage has not written it must not read. All bits set is no number in either precision.
+    std::memset(worker.workspace.get(), 0xff, static_cast<std::size_t>(workspace_floats_) * sizeof(float));
+#endif
     if (worker.laps) worker.laps->start();
     for (std::ptrdiff_t i = 0; i < rows; ++i) chosen->work(chosen->next + i, worker);
     bool stopping = false;

@@ -40,7 +40,7 @@ def program():
         "CMAKE_CXX_COMPILER": COMPILER,
         "CMAKE_CXX_FLAGS": "-Werror",
         "CMAKE_BUILD_TYPE": "Release",
-        "DVMSR_TEST_PROGRAM": "ON",
+        "DVMSR_TEST_PROGRAM": "program",
     }
     definitions = [f"-D{key}={value}" for key, value in settings.items()]
     for command in (

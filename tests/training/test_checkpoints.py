@@ -5,7 +5,7 @@ import errno
 import pytest
 import torch
 
-from dvmsr import ArgumentError
+from dvmsr import ArgumentError, NetworkConfig
 from dvmsr.training.checkpoints import (
     AtomicCheckpointIO,
     checkpoint_path,
@@ -13,20 +13,41 @@ from dvmsr.training.checkpoints import (
     newest_checkpoint,
     remove_old_checkpoints,
 )
+from dvmsr.weights import parameter_shapes
+
+NETWORK = NetworkConfig(channels=16, blocks=1, vimms_per_block=1)
+
+
+def content_after(step):
+    """The fields of a checkpoint, all weights being the step."""
+    state = {
+        f"network.{name}": torch.full(shape, float(step)) for name, shape in parameter_shapes(NETWORK).items()
+    }
+    return {
+        "epoch": 0,
+        "global_step": step,
+        "pytorch-lightning_version": "2.6",
+        "loops": {},
+        "callbacks": {},
+        "optimizer_states": [],
+        "lr_schedulers": [],
+        "averaging_state": {},
+        "state_dict": state,
+        "current_model_state": state,
+    }
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Checkpoints after 5, 10 and 15 steps."""
     for step in (5, 10, 15):
-        content = {"global_step": step, "weights": torch.full((1000,), float(step))}
-        AtomicCheckpointIO().save_checkpoint(content, checkpoint_path(tmp_path, step))
+        AtomicCheckpointIO().save_checkpoint(content_after(step), checkpoint_path(tmp_path, step))
     return tmp_path
 
 
 def read(folder):
     warnings: list[str] = []
-    path, content = newest_checkpoint(folder, warnings.append, set_aside=True)
+    path, content = newest_checkpoint(folder, NETWORK, warnings.append, set_aside=True)
     assert path == checkpoint_path(folder, content["global_step"])
     return content["global_step"], warnings
 
@@ -88,7 +109,7 @@ def test_to_look_only_renames_nothing(folder):
     newest = checkpoint_path(folder, 15)
     newest.write_bytes(b"")
     before = sorted(folder.iterdir())
-    path, _ = newest_checkpoint(folder, lambda _: None, set_aside=False)
+    path, _ = newest_checkpoint(folder, NETWORK, lambda _: None, set_aside=False)
     assert path == checkpoint_path(folder, 10)
     assert sorted(folder.iterdir()) == before
 

@@ -15,7 +15,7 @@ def test_the_decay_warms_up(make_display, small_config, tmp_path):
     train(config, tmp_path / "run", display=make_display())
     average: dict[str, torch.Tensor] = {}
     for step in range(1, 7):
-        saved = read_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", step))
+        saved = read_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", step), config.network)
         decay = min(config.optimizer.ema_decay, step / (9 + step))
         for name, value in saved["current_model_state"].items():
             average[name] = value if step == 1 else decay * average[name] + (1 - decay) * value

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dvmsr.training import TeacherSettings, train
+from dvmsr.training import RunFolder, TeacherSettings, train
 from dvmsr.training.checkpoints import list_checkpoints, read_checkpoint
 from dvmsr.training.recipe import to_toml
 from dvmsr.weights import load_weights
@@ -35,7 +35,8 @@ def run(arguments: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
 
 
 def final_state(folder: Path) -> dict[str, object]:
-    return read_checkpoint(list_checkpoints(folder / "checkpoints")[0])
+    network = RunFolder(folder).read_config().network
+    return read_checkpoint(list_checkpoints(folder / "checkpoints")[0], network)
 
 
 def test_killed_and_resumed_the_weights_are_the_same_bits(make_display, small_config, tmp_path):

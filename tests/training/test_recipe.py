@@ -51,7 +51,27 @@ def test_overrides_go_before_the_recipe():
         ("optimizer.learning_rate=inf", "optimizer.learning_rate must be a number, got inf"),
         ("optimizer.betas=[0.9]", "optimizer.betas must be two numbers"),
         ("data.hr=folder", "data.hr must be a list, each of it a text, got 'folder'"),
-        ("data.scale_augmentation=[1.5]", "data.scale_augmentation must be above 0 and below 1, got 1.5"),
+        ("data.scale_augmentation=[1.5]", "data.scale_augmentation must be from 0.01 and below 1, got 1.5"),
+        (
+            "data.scale_augmentation=[1e-300]",
+            "data.scale_augmentation must be from 0.01 and below 1, got 1e-300",
+        ),
+        (f"run.seed={2**64}", f"run.seed must be up to {2**63 - 1}, got a larger number"),
+        (f"run.batch={10**30}", f"run.batch must be up to {2**63 - 1}, got a larger number"),
+        (f"loss.lambda_hr={10**400}", f"loss.lambda_hr must be up to {2**63 - 1}, got a larger number"),
+        pytest.param(
+            f"run.steps={10**4000}0" + "0" * 999,
+            "run.steps: nested too deeply, or a number",
+            id="5,000 digits",
+        ),
+        pytest.param("run.steps=" + "[" * 3000 + "]" * 3000, "run.steps: nested too deeply", id="nested"),
+        ("machine.threads=100000", "machine.threads must be up to 1024, got 100000"),
+        ("machine.devices=1000000000", "machine.devices must be up to 1024, got 1000000000"),
+        (
+            "network.blocks=1000000000",
+            "network.blocks must be a whole number up to 1048576, got a larger one",
+        ),
+        ("network.blocks=1000000", "network.blocks must hold up to 10000 ViMMs together, got 1000000 of 2"),
         ("data.lr=['a']", "data.lr must name as many folders as hr"),
         ("teacher.teacher_only=4", "teacher.teacher_only needs a teacher"),
         ("network.scale=5", "network.scale must be one of 2, 3, 4, got 5"),
@@ -121,3 +141,22 @@ def test_lists_from_python_are_taken():
     assert data == DataSettings(hr=("here", "there"), scale_augmentation=(0.5,))
     with pytest.raises(ArgumentError, match=r"^hr must be a list, each of it a text, got 'here'$"):
         DataSettings(hr="here")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[run]\nsteps = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("[run]\nsteps = " + "1" * 5000, "not a TOML file: Exceeds the limit"),
+        ("[run", "not a TOML file: "),
+        ("[run]\nsteps = \x00", "not a TOML file: "),
+    ],
+    ids=["nested", "5,000 digits", "cut", "NUL"],
+)
+def test_recipes_that_cannot_be_read_are_one_line(tmp_path, text, told):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(ArgumentError) as raised:
+        read_recipe(path)
+    assert str(raised.value).startswith(f"{path}: {told}")
+    assert str(raised.value).isprintable()

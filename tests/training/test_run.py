@@ -21,7 +21,7 @@ from dvmsr.weights import load_weights, rescale_weights
 
 
 def final_state(run: Path) -> dict[str, object]:
-    return read_checkpoint(list_checkpoints(run / "checkpoints")[0])
+    return read_checkpoint(list_checkpoints(run / "checkpoints")[0], RunFolder(run).read_config().network)
 
 
 def assert_same(one: object, other: object) -> None:

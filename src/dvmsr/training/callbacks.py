@@ -129,10 +129,13 @@ class StopRequest(Callback):
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         """The signal that came, if one did."""
+        self.started = False
+        """Whether steps have begun: what a checkpoint holds is in its place by then."""
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Begin to listen; in other threads than the main one Python does not let us."""
+        self.started = True
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 # What nohup shields from stays ignored.

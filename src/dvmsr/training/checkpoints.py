@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-import zipfile
+import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from dvmsr.atomic import write_atomically
+from dvmsr.config import NetworkConfig
 from dvmsr.errors import ArgumentError, is_lack_of_memory
+from dvmsr.training.checkpoint_content import check_content
+from dvmsr.weights.pytorch_files import check_archive
 
 _PREFIX = "step-"
 _SUFFIX = ".ckpt"
@@ -69,12 +73,13 @@ def remove_old_checkpoints(folder: Path, keep: int) -> None:
 
 
 def newest_checkpoint(
-    folder: Path, warn: Callable[[str], object], *, set_aside: bool
+    folder: Path, network: NetworkConfig, warn: Callable[[str], object], *, set_aside: bool
 ) -> tuple[Path, dict[str, Any]]:
     """Return the newest checkpoint that is whole, and its content.
 
     Args:
         folder: The run's checkpoints.
+        network: The run's network.
         warn: Gets a line of text for each damaged one.
         set_aside: Whether to give a damaged one another suffix, so that it is not met again.
 
@@ -83,7 +88,7 @@ def newest_checkpoint(
     """
     for path in list_checkpoints(folder):
         try:
-            return path, read_checkpoint(path)
+            return path, read_checkpoint(path, network)
         except DamagedCheckpointError as error:
             warn(f"{error}; taking the one before it")
             if set_aside:
@@ -95,27 +100,32 @@ def newest_checkpoint(
     raise ArgumentError(f"{folder}: no checkpoint that is whole: the run must begin anew, in another folder")
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, network: NetworkConfig) -> dict[str, Any]:
     """Read a checkpoint into the CPU's memory.
+
+    Nothing in it can run code, and nothing of it is used unless all of it is what a run writes.
+
+    Args:
+        path: The file.
+        network: The run's network.
 
     Raises:
         DamagedCheckpointError: Its content came to harm, or is none of this program.
         ArgumentError: It cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            # torch.load does not compare the checksums.
-            broken = archive.testzip()
-        content: Any = {} if broken else torch.load(path, map_location="cpu", weights_only=True)
+        check_archive(path)
+        with warnings.catch_warnings():
+            # Of kinds of tensors that are refused next.
+            warnings.simplefilter("ignore")
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        check_content(content, network)
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged file can raise nearly anything
         if is_lack_of_memory(error):
             raise
         raise DamagedCheckpointError(f"{path}: damaged checkpoint ({_first_line(error)})") from error
-    if broken or not isinstance(content, dict) or "global_step" not in content:
-        what = broken or "no checkpoint of this program"
-        raise DamagedCheckpointError(f"{path}: damaged checkpoint ({what})")
     return content
 
 
@@ -130,4 +140,7 @@ def _set_aside(path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        # PyTorch's own message tells how to load it none the less.
+        return "more than tensors and numbers, which is not loaded because it can run code"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,6 +7,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from dvmsr.errors import ArgumentError
 
+_LARGEST = 2**63 - 1
+"""What TOML's whole numbers, NumPy and PyTorch hold."""
+
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -28,6 +31,8 @@ def check_types(settings: Any) -> None:
     for field in fields(settings):
         value = _from_lists(getattr(settings, field.name), hints[field.name])
         object.__setattr__(settings, field.name, value)
+        if _is_beyond_measure(value):
+            raise ArgumentError(f"{field.name} must be up to {_LARGEST}, got a larger number")
         if not _fits(value, hints[field.name]):
             raise ArgumentError(f"{field.name} must be {_describe(hints[field.name])}, got {value!r}")
 
@@ -36,7 +41,7 @@ def _from_lists(value: Any, hint: Any) -> Any:
     """Return a value of TOML's or Python's in the form that a field of this hint has, if it has one."""
     if get_origin(hint) is tuple and isinstance(value, list):
         return tuple(_from_lists(item, get_args(hint)[0]) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST:
         return float(value)
     return value
 
@@ -57,3 +62,9 @@ def _describe(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return f"a list, each of it {_describe(get_args(hint)[0])}"
     return _NAMES[hint]
+
+
+def _is_beyond_measure(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_is_beyond_measure, value))
+    return isinstance(value, int) and abs(value) > _LARGEST

@@ -39,7 +39,9 @@ def read_recipe(path: Path) -> Table:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ArgumentError(f"{path}: cannot read the recipe: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ArgumentError(f"{path}: nested too deeply for a recipe") from error
+    except ValueError as error:  # TOML's, of characters, and of whole numbers of thousands of digits
         raise ArgumentError(f"{path}: not a TOML file: {error}") from error
     for section, values in content.items():
         if not isinstance(values, dict):
@@ -65,6 +67,10 @@ def parse_overrides(texts: Iterable[str]) -> Table:
             parsed = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             parsed = value
+        except (RecursionError, ValueError) as error:
+            raise ArgumentError(
+                f"{name.strip()}: nested too deeply, or a number of too many digits"
+            ) from error
         table.setdefault(section, {})[key] = parsed
     return table
 

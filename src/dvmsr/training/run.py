@@ -22,7 +22,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from dvmsr.atomic import remove_abandoned
 from dvmsr.config import NetworkConfig
-from dvmsr.errors import ArgumentError
+from dvmsr.errors import ArgumentError, DvmsrError, is_lack_of_memory
 from dvmsr.evaluation.datasets import open_sets
 from dvmsr.model import DVMSR
 from dvmsr.training.callbacks import KeepCheckpoints, LossLog, StopRequest, ValidateAverage
@@ -129,7 +129,9 @@ def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display:
         if process_rank() == 0:
             remove_abandoned(run.checkpoints)
         if list_checkpoints(run.checkpoints):
-            checkpoint, content = newest_checkpoint(run.checkpoints, display.line, set_aside=True)
+            checkpoint, content = newest_checkpoint(
+                run.checkpoints, config.network, display.line, set_aside=True
+            )
             first = int(content["global_step"])
     validation = Validation(sets, config.network.scale, run.samples, display.line)
     return _Inputs(device, validation, teachers, initial, files, record, checkpoint, first)
@@ -257,7 +259,9 @@ def _fit(
     display: Display,
 ) -> None:
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=checkpoint)
+        # An absolute path: Lightning takes one that begins with "http" for an address.
+        path = None if checkpoint is None else checkpoint.absolute()
+        trainer.fit(task, datamodule=data, ckpt_path=path, weights_only=True)
     except SystemExit as error:
         # What Lightning makes of Ctrl-C.
         if isinstance(error.__context__, KeyboardInterrupt):
@@ -265,6 +269,14 @@ def _fit(
         raise
     except OSError as error:
         raise ArgumentError(f"{run.path}: cannot be written: {error.strerror}") from error
+    except Exception as error:
+        # What only Lightning and the optimizer can tell of a checkpoint, they tell before the first step.
+        if checkpoint is None or stop.started or isinstance(error, DvmsrError) or is_lack_of_memory(error):
+            raise
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ArgumentError(
+            f"{checkpoint}: damaged checkpoint ({reason}); remove it, and --resume takes the one before it"
+        ) from error
     finally:
         display.stop()
     if stop.signal is not None and trainer.global_step < trainer.max_steps:

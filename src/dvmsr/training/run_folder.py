@@ -14,6 +14,7 @@ from typing import Any
 
 from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError
+from dvmsr.training.checkpoint_content import PREFIX
 from dvmsr.training.checkpoints import list_checkpoints, newest_checkpoint
 from dvmsr.training.recipe import differences, make_config, read_recipe, to_toml
 from dvmsr.training.settings import MachineSettings, MonitorSettings, TrainingConfig
@@ -21,7 +22,6 @@ from dvmsr.weights import parameter_shapes, save_weights
 
 # The weights, their average and Adam's two moments, 4 bytes each.
 _CHECKPOINT_BYTES_PER_PARAMETER = 16
-_PREFIX = "network."
 
 
 class RunFolder:
@@ -109,7 +109,7 @@ class RunFolder:
                 "the teachers": stored["teachers"] == record["teachers"],
                 "the weights in run.initial_weights": stored["initial_weights"] == record["initial_weights"],
             }
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArgumentError(
                 f"{self.record_file}: no record of a run of this version ({type(error).__name__}: {error});"
                 " the run must begin anew, in another folder"
@@ -134,11 +134,11 @@ class RunFolder:
         config = self.read_config()
         if not list_checkpoints(self.checkpoints):
             raise ArgumentError(f"{self.path}: no checkpoint yet, so there is nothing to export")
-        _, checkpoint = newest_checkpoint(self.checkpoints, report, set_aside=False)
+        _, checkpoint = newest_checkpoint(self.checkpoints, config.network, report, set_aside=False)
         parameters = {
-            name.removeprefix(_PREFIX): tensor.float().numpy()
+            name.removeprefix(PREFIX): tensor.float().numpy()
             for name, tensor in checkpoint["state_dict"].items()
-            if name.startswith(_PREFIX)
+            if name.startswith(PREFIX)
         }
         steps = int(checkpoint["global_step"])
         notes = {

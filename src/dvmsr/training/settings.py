@@ -9,6 +9,9 @@ from dvmsr.config import NetworkConfig
 from dvmsr.training.degrading import DegradationSettings
 from dvmsr.training.field_types import check_types, require
 
+# Beyond these a machine has none to give, and libraries end the process instead of saying so.
+_MOST_TASKS = 1024
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -24,7 +27,7 @@ class DataSettings:
     """Side of an LR patch in pixels."""
 
     scale_augmentation: tuple[float, ...] = ()
-    """Sizes, each above 0 and below 1, in which every photograph is used once more."""
+    """Sizes, each from 0.01 and below 1, in which every photograph is used once more."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -34,7 +37,7 @@ class DataSettings:
             f"lr must name as many folders as hr ({len(self.hr)}) or none, got {len(self.lr)}",
         )
         for factor in self.scale_augmentation:
-            require(0 < factor < 1, f"scale_augmentation must be above 0 and below 1, got {factor}")
+            require(0.01 <= factor < 1, f"scale_augmentation must be from 0.01 and below 1, got {factor}")
         require(
             not (self.lr and self.scale_augmentation),
             "scale_augmentation makes its own LR images: leave lr empty, or leave it out",
@@ -242,6 +245,9 @@ class MachineSettings:
             require(getattr(self, name) >= 1, f"{name} must be from 1, got {getattr(self, name)}")
         for name in ("threads", "workers", "memory_mib"):
             require(getattr(self, name) >= 0, f"{name} must be from 0, got {getattr(self, name)}")
+        for name in ("threads", "workers", "devices", "nodes"):
+            value = getattr(self, name)
+            require(value <= _MOST_TASKS, f"{name} must be up to {_MOST_TASKS}, got {value}")
 
 
 @dataclass(frozen=True)
