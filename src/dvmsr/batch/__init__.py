@@ -6,6 +6,7 @@ them is plain data, so that another process or machine may do any of them.
 """
 
 from dvmsr.batch.files import upscale_files
+from dvmsr.batch.forecast import Forecast, forecast, leave_out_what_cannot_fit
 from dvmsr.batch.plan import BatchPlan, FileTask, Finished, plan_files
 from dvmsr.batch.report import BatchReport
 from dvmsr.batch.run import Done, Failed, Progress, run_tasks
@@ -19,8 +20,11 @@ __all__ = [
     "Failure",
     "FileTask",
     "Finished",
+    "Forecast",
     "PassedOver",
     "Progress",
+    "forecast",
+    "leave_out_what_cannot_fit",
     "plan_files",
     "run_tasks",
     "upscale_files",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from dvmsr.batch.forecast import leave_out_what_cannot_fit
 from dvmsr.batch.plan import plan_files
 from dvmsr.batch.report import BatchReport
 from dvmsr.batch.run import Progress, run_tasks
@@ -94,6 +95,7 @@ def upscale_files(
         suffix=None if format is None else f".{format.lower().lstrip('.')}",
         recursive=recursive,
     )
+    plan = leave_out_what_cannot_fit(plan, upscaler, options)
     report = BatchReport.of_plan(plan)
     total = sum(task.width * task.height for task in plan.tasks)
     under_way: dict[Path, int] = {}

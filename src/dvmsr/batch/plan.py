@@ -42,6 +42,12 @@ class FileTask:
     target_height: int
     """Rows of the target."""
 
+    decoding_bytes: int = 0
+    """About how much memory it takes to decode the source."""
+
+    pixel_bytes: int = 3
+    """Bytes of a pixel of the target before it is compressed."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -110,8 +116,8 @@ def plan_files(
     explicit = _explicit_file(paths, output, suffix)
     folder = None if explicit else output
     found = find_sources(paths, recursive=recursive, output_folder=folder)
-    sizes = _Sizes(options.max_pixels)
-    sources, earlier = part_earlier_outputs(found.sources, sizes.measure)
+    headers = _Headers(options.max_pixels)
+    sources, earlier = part_earlier_outputs(found.sources, headers.measure)
     passed_over, failed = [*found.passed_over, *earlier], list(found.failed)
     if not sources and not failed:
         raise DatasetError(_nothing(paths, passed_over))
@@ -131,7 +137,7 @@ def plan_files(
     )
     for source, target in zip(sources, targets, strict=True):
         try:
-            task = _task(source.path, target, sizes, size, options)
+            task = _task(source.path, target, headers, size, options)
             done = _finished(task, options)
         except DvmsrError as error:
             failed.append(Failure(source.path, str(error), error))
@@ -164,18 +170,27 @@ def _nothing(inputs: Sequence[Path], passed_over: Sequence[PassedOver]) -> str:
     return f"{names}: no images in it; passed over {len(passed_over)} ({shown})"
 
 
-class _Sizes:
-    """Columns and rows of image files, each read once."""
+@dataclass(frozen=True)
+class _Header:
+    width: int
+    height: int
+    decoding_bytes: int
+    pixel_bytes: int
+
+
+class _Headers:
+    """What the headers of image files say, each read once."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        self._known: dict[Path, tuple[int, int] | DvmsrError] = {}
+        self._known: dict[Path, _Header | DvmsrError] = {}
 
-    def measure(self, path: Path) -> tuple[int, int]:
+    def header(self, path: Path) -> _Header:
         if path not in self._known:
             try:
                 reader = open_image(path, max_pixels=self._max_pixels)
-                self._known[path] = (reader.width, reader.height)
+                pixel_bytes = ((1 if reader.grey else 3) + reader.has_alpha) * reader.dtype.itemsize
+                self._known[path] = _Header(reader.width, reader.height, reader.decoding_bytes, pixel_bytes)
             except DvmsrError as error:
                 self._known[path] = error
         known = self._known[path]
@@ -183,12 +198,25 @@ class _Sizes:
             raise known
         return known
 
+    def measure(self, path: Path) -> tuple[int, int]:
+        header = self.header(path)
+        return header.width, header.height
 
-def _task(source: Path, target: Path, sizes: _Sizes, size: OutputSize, options: FileOptions) -> FileTask:
-    width, height = sizes.measure(source)
-    target_width, target_height = size.of(width, height)
+
+def _task(source: Path, target: Path, headers: _Headers, size: OutputSize, options: FileOptions) -> FileTask:
+    header = headers.header(source)
+    target_width, target_height = size.of(header.width, header.height)
     check_format(target, target_width, target_height, options.encoding)
-    return FileTask(source, target, width, height, target_width, target_height)
+    return FileTask(
+        source,
+        target,
+        header.width,
+        header.height,
+        target_width,
+        target_height,
+        header.decoding_bytes,
+        header.pixel_bytes,
+    )
 
 
 def _finished(task: FileTask, options: FileOptions) -> Finished | None:

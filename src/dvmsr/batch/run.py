@@ -134,9 +134,7 @@ def run_tasks(
     Yields:
         What happens, as it happens. For each task one ``Done`` or ``Failed`` in the end.
     """
-    several = upscaler.is_native and not profile
-    small = [task for task in tasks if several and task.width * task.height <= SMALL_PIXELS]
-    large = [task for task in tasks if not several or task.width * task.height > SMALL_PIXELS]
+    small, large = ([], tasks) if profile else part_by_size(upscaler, tasks)
     stop = Event()
     for group, at_once in ((small, min(upscaler.threads, len(small))), (large, 1)):
         if not group:
@@ -159,6 +157,16 @@ def run_tasks(
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
         stop.clear()
+
+
+def part_by_size(
+    upscaler: Upscaler, tasks: Sequence[FileTask]
+) -> tuple[Sequence[FileTask], Sequence[FileTask]]:
+    """Part the images that are done several at a time from those that are done one after the other."""
+    if not upscaler.is_native:
+        return [], tasks
+    small = [task for task in tasks if task.width * task.height <= SMALL_PIXELS]
+    return small, [task for task in tasks if task.width * task.height > SMALL_PIXELS]
 
 
 def _sha256(path: Path) -> str:

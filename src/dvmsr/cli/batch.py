@@ -11,15 +11,29 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvmsr.batch import BatchPlan, BatchReport, Done, Failed, plan_files, run_tasks
+from dvmsr.batch import (
+    BatchPlan,
+    BatchReport,
+    Done,
+    Failed,
+    Forecast,
+    forecast,
+    leave_out_what_cannot_fit,
+    plan_files,
+    run_tasks,
+)
+from dvmsr.batch.forecast import network_pixels
 from dvmsr.batch.pipes import STANDARD, is_pipe, kept
 from dvmsr.cli.printing import say
 from dvmsr.cli.progress import RunProgress
-from dvmsr.cli.quantities import duration, megapixels
+from dvmsr.cli.quantities import duration, megapixels, size_of
 from dvmsr.cli.summary import print_summary, tell_passed_over
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.upscaler import Upscaler
+
+# Pixels for the network, a second or two of work: of less, the result is there before the line is read.
+_FORETOLD_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,21 @@ def run_batch(upscaler: Upscaler, inputs: Sequence[str], settings: Settings) -> 
             suffix=None if to_standard_output else settings.suffix,
             recursive=settings.recursive,
         )
+        plan = leave_out_what_cannot_fit(plan, upscaler, settings.options)
         return _Run(upscaler, plan, settings, names, to_standard_output=to_standard_output).go()
+
+
+def _foretold(plan: BatchPlan, told: Forecast) -> str:
+    """Say what will come out, and what it takes."""
+    if told.images == 1:
+        task = plan.tasks[0]
+        what = f"{task.source}: {task.width}x{task.height} -> {task.target_width}x{task.target_height}"
+    else:
+        what = f"{told.images} images: {megapixels(told.pixels)} -> {megapixels(told.target_pixels)}"
+    takes = [f"{size_of(told.memory_bytes)} of memory", f"{size_of(told.disk_bytes)} on disk"]
+    if told.seconds is not None:
+        takes.insert(0, duration(round(told.seconds)))
+    return f"{what}, about {', '.join(takes)}"
 
 
 class _Run:
@@ -111,6 +139,10 @@ class _Run:
         if plan.finished:
             some = plan.finished[0].target if len(plan.finished) == 1 else f"{len(plan.finished)} images"
             self._say(f"finished before: {some}; --overwrite makes them again", error=True)
+        work = sum(network_pixels(task, self._upscaler.scale, self._settings.options) for task in plan.tasks)
+        if work >= _FORETOLD_PIXELS:
+            told = forecast(self._upscaler, plan.tasks, self._settings.options)
+            self._say(_foretold(plan, told), error=True)
 
     def _enlarge(self) -> None:
         settings, tasks = self._settings, self._plan.tasks

@@ -1,0 +1,191 @@
+"""What a run will take: time, memory and disk; and refusing before the work what cannot fit.
+
+The engine's speed is measured on this machine. The codecs' figures were measured on a machine with two cores
+and AVX-512 on photographs, so that time and disk are about right and no more.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dvmsr.batch.plan import BatchPlan, FileTask
+from dvmsr.batch.run import part_by_size
+from dvmsr.batch.sources import Failure
+from dvmsr.config import NetworkConfig
+from dvmsr.images.limits import available_memory
+from dvmsr.inference.ensemble import ensemble_bytes
+from dvmsr.inference.files import FileOptions
+from dvmsr.inference.sized import pass_sizes
+from dvmsr.inference.symmetries import SYMMETRIES
+from dvmsr.inference.upscaler import Upscaler, rows_at_once
+
+# Python, libvips and the weights.
+_BASE_BYTES = 85 << 20
+# Of a pixel of the target: seconds of one core, the part of its bytes that is left, and bytes of memory of
+# the encoders that hold the whole image.
+_CODECS = {
+    "png": (20e-9, 0.4, 0),
+    "jpg": (12e-9, 0.1, 0),
+    "tif": (150e-9, 0.35, 0),
+    "webp": (300e-9, 0.05, 12),
+    "avif": (6000e-9, 0.05, 24),
+}
+_CODECS |= {"jpeg": _CODECS["jpg"], "tiff": _CODECS["tif"]}
+# Rows that libvips keeps on their way into the encoder.
+_ENCODER_ROWS = 600
+# The size of what is enlarged to measure the speed: some hundredths of a second.
+_PROBE = (48, 96)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """About what a run will take."""
+
+    images: int
+    """How many are to be done."""
+
+    pixels: int
+    """Pixels of all sources."""
+
+    target_pixels: int
+    """Pixels of all targets."""
+
+    seconds: float | None
+    """Time; None where it is not known, on a device other than the CPU."""
+
+    memory_bytes: int
+    """Peak memory of the process."""
+
+    disk_bytes: int
+    """Bytes of all targets."""
+
+
+def forecast(upscaler: Upscaler, tasks: Sequence[FileTask], options: FileOptions) -> Forecast:
+    """Foretell a run. Measuring the engine's speed takes some hundredths of a second.
+
+    Args:
+        upscaler: The network.
+        tasks: What is to be done.
+        options: How.
+    """
+    seconds = None
+    if upscaler.is_native and tasks:
+        work = sum(network_pixels(task, upscaler.scale, options) for task in tasks)
+        encoding = sum(task.target_width * task.target_height * _codec(task)[0] for task in tasks)
+        seconds = work * seconds_per_pixel(upscaler) + encoding / upscaler.threads
+    small, large = part_by_size(upscaler, tasks)
+    needs = sorted((task_bytes(upscaler, task, options) for task in small), reverse=True)
+    several = sum(needs[: upscaler.threads])
+    largest = max((task_bytes(upscaler, task, options) for task in large), default=0)
+    return Forecast(
+        len(tasks),
+        sum(task.width * task.height for task in tasks),
+        sum(task.target_width * task.target_height for task in tasks),
+        seconds,
+        _BASE_BYTES + max(several, largest),
+        sum(map(_file_bytes, tasks)),
+    )
+
+
+def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: FileOptions) -> BatchPlan:
+    """Return a plan without the tasks for which memory or disk do not suffice; they have failed.
+
+    Args:
+        plan: What is to be done.
+        upscaler: The network.
+        options: How.
+    """
+    free = available_memory() if upscaler.is_native else None
+    tasks, failed = [], list(plan.failed)
+    for task in plan.tasks:
+        needed, on_disk = task_bytes(upscaler, task, options), _file_bytes(task)
+        disk = _free_disk(task.target.parent)
+        size = f"{task.target_width}x{task.target_height} pixels"
+        if free is not None and needed > free:
+            message = f"needs about {_mebi(needed)} MiB of memory, and {_mebi(free)} MiB are free"
+        elif on_disk > disk:
+            message = f"needs about {_mebi(on_disk)} MiB on disk, and {_mebi(disk)} MiB are free; free some"
+        else:
+            tasks.append(task)
+            continue
+        failed.append(Failure(task.source, f"{task.source}: {size} of {task.target.suffix[1:]} {message}"))
+    return replace(plan, tasks=tuple(tasks), failed=tuple(failed))
+
+
+def network_pixels(task: FileTask, scale: int, options: FileOptions) -> int:
+    """Return how many pixels the network is given, all passes together."""
+    passes = pass_sizes((task.width, task.height), (task.target_width, task.target_height), scale)
+    return sum(width * height for width, height in passes) * (SYMMETRIES if options.self_ensemble else 1)
+
+
+def seconds_per_pixel(upscaler: Upscaler) -> float:
+    """Measure how long the engine takes for a pixel of the source, with all its threads."""
+    image = np.random.default_rng(0).random((*_PROBE, 3), np.float32)
+    times = []
+    for _ in range(2):  # the first wakes the processor
+        start = time.perf_counter()
+        upscaler.upscale(image)
+        times.append(time.perf_counter() - start)
+    return times[-1] / (_PROBE[0] * _PROBE[1])
+
+
+def engine_bytes(config: NetworkConfig, width: int, threads: int) -> int:
+    """Return how much memory a stream of the native engine takes: its rings of rows.
+
+    They are those of native/stream.cpp.
+
+    Args:
+        config: The network.
+        width: Columns of its input.
+        threads: How many threads work.
+    """
+    vimms, blocks = config.vimms_per_block, config.blocks
+    waiting = blocks + 5 + min(threads, blocks * (vimms + 1))
+    rows = 2 * waiting + blocks * (3 * (vimms - 1) + 5) + (blocks - 1) * (5 + vimms) + 11
+    return 4 * -(-config.channels // 16) * 16 * rows * (width + 2)
+
+
+def task_bytes(upscaler: Upscaler, task: FileTask, options: FileOptions) -> int:
+    """Return about how much memory a task takes beside what every process does.
+
+    Args:
+        upscaler: The network.
+        task: What is to be done.
+        options: How.
+    """
+    scale = upscaler.scale
+    passes = pass_sizes((task.width, task.height), (task.target_width, task.target_height), scale)
+    pixels = task.target_width * min(task.target_height, _ENCODER_ROWS)
+    needed = task.decoding_bytes + pixels * task.pixel_bytes
+    needed += task.target_width * task.target_height * _codec(task)[2]
+    for width, _ in passes:
+        # The block that is made of a block, as it is and on its way into the encoder.
+        block = rows_at_once(width) * width * 3 * scale**2 * (4 if len(passes) > 1 else 2)
+        needed += engine_bytes(upscaler.config, width, upscaler.threads) + 3 * block
+    if options.self_ensemble:
+        needed += ensemble_bytes(task.width, task.height, scale)
+    return needed
+
+
+def _codec(task: FileTask) -> tuple[float, float, int]:
+    return _CODECS[task.target.suffix.lower()[1:]]
+
+
+def _file_bytes(task: FileTask) -> int:
+    return round(task.target_width * task.target_height * task.pixel_bytes * _codec(task)[1])
+
+
+def _free_disk(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _mebi(count: float) -> str:
+    return f"{count / (1 << 20):,.0f}"
