@@ -68,6 +68,42 @@ class Upscaler:
         self.config = loaded.config
         self._engine = make_engine(loaded, device, precision)
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "fp32",
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+    ) -> Upscaler:
+        """Make an upscaler with the weights of a model on the Hugging Face Hub. Needs no PyTorch on a CPU.
+
+        Args:
+            name: ``"USER/NAME"``, or a folder that holds model.safetensors.
+            device: As for the class.
+            threads: As for the class.
+            precision: As for the class.
+            revision: Branch, tag or commit on the Hub; None takes the main branch.
+            cache_dir: Where downloads are kept; None takes huggingface_hub's own place.
+            local_files_only: Whether to take only what is kept already.
+            token: For models that are not public; None takes the one that is logged in.
+
+        Raises:
+            WeightsError: There is no such model, it cannot be downloaded, or it is of another network.
+            MissingExtraError: ``name`` is no folder, and huggingface_hub is not installed.
+        """
+        from dvmsr.weights.hub import load_pretrained
+
+        weights = load_pretrained(
+            name, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
+        )
+        return cls(weights, device, threads, precision)
+
     @property
     def scale(self) -> int:
         """How many times larger the output is on each side."""

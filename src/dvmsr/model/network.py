@@ -7,16 +7,20 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from dvmsr.config import RGB_MEAN, STUDENT, NetworkConfig
+from dvmsr.model.hub import HubNetwork
 from dvmsr.model.rssb import RSSB
 from dvmsr.weights import Weights, check_weights
 
 
-class DVMSR(nn.Module):
+class DVMSR(nn.Module, HubNetwork):
     """Enlarges RGB images ``config.scale`` times.
 
     Shallow features by one convolution, deep features by residual state-space blocks, both added,
     and reconstruction by one convolution and a pixel shuffle. Features lie in memory with the
     channels last, so that an image and its sequence of tokens are the same bytes.
+
+    ``from_pretrained``, ``save_pretrained`` and ``push_to_hub`` are those of huggingface_hub's
+    ``ModelHubMixin``; see docs/hub.md.
 
     Args:
         config: The network's shape.

@@ -93,8 +93,9 @@ def save_weights(
     config: NetworkConfig,
     *,
     notes: Mapping[str, Any] | None = None,
+    dtype: type[np.float16 | np.float32] = np.float16,
 ) -> None:
-    """Write a file of weights as float16 safetensors, with the configuration in its metadata.
+    """Write a file of weights as safetensors, with the configuration in its metadata.
 
     The file appears whole or not at all. The same arguments give the same bytes.
 
@@ -104,9 +105,10 @@ def save_weights(
         config: The network's shape.
         notes: More metadata, e.g. how the weights were trained: with the configuration, the members of the
             JSON object that is the file's metadata entry ``dvmsr``.
+        dtype: What the parameters are stored in: float16 or float32.
 
     Raises:
-        ArgumentError: The parameters do not fit the configuration, or one is no finite number in float16.
+        ArgumentError: The parameters do not fit the configuration, or one is no finite number in ``dtype``.
         OSError: The file cannot be written.
     """
     shapes = {name: array.shape for name, array in parameters.items()}
@@ -114,9 +116,9 @@ def save_weights(
         raise ArgumentError(f"parameters that do not fit their configuration: {listed(wrong)}")
     metadata = {_METADATA_KEY: json.dumps({"config": asdict(config), **(notes or {})})}
     with np.errstate(over="ignore"):  # checked next
-        arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in parameters.items()}
+        arrays = {name: np.ascontiguousarray(array, dtype) for name, array in parameters.items()}
     if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
-        raise ArgumentError(f"{broken[0]} holds values that are not finite numbers in float16")
+        raise ArgumentError(f"{broken[0]} holds values that are not finite numbers in {dtype.__name__}")
     with write_atomically(Path(path)) as file:
         file.write(save(arrays, metadata))
 
