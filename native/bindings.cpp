@@ -5,6 +5,7 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
+#include <array>
 #include <limits>
 #include <map>
 #include <stdexcept>
@@ -15,6 +16,7 @@
 #include "parallel.hpp"
 #include "profile.hpp"
 #include "stream.hpp"
+#include "training.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -107,6 +109,73 @@ void causal_conv_backward(Tokens x, In<2> weight, In<1> bias, In<3> grad_y, Out<
                       [&](std::ptrdiff_t sequence) { kernels.causal_conv_backward(in, grad, sequence); });
 }
 
+dvmsr::VimmShape vimm_shape(const In<3>& x, const In<2>& x_proj, const In<2>& conv_weight, const In<2>& A_log,
+                            bool residual) {
+  const auto inner = static_cast<int>(x_proj.shape(1)), states = static_cast<int>(A_log.shape(1));
+  return {static_cast<std::ptrdiff_t>(x.shape(0)),
+          static_cast<std::ptrdiff_t>(x.shape(1)),
+          static_cast<int>(x.shape(2)),
+          inner,
+          states,
+          static_cast<int>(conv_weight.shape(1)),
+          static_cast<int>(x_proj.shape(0)) - 2 * states,
+          residual};
+}
+
+void vimm_forward(In<3> x, In<1> norm_weight, In<1> norm_bias, In<2> in_proj, In<2> conv_weight, In<1> conv_bias,
+                  In<2> x_proj, In<2> dt_weight, In<1> dt_bias, In<2> A_log, In<1> D, In<2> out_proj, bool residual,
+                  Out<3> y, Out<2> kept, int threads) {
+  const dvmsr::VimmShape shape = vimm_shape(x, x_proj, conv_weight, A_log, residual);
+  const nb::gil_scoped_release release;
+  dvmsr::vimm_forward(shape,
+                      {norm_weight.data(), norm_bias.data(), in_proj.data(), conv_weight.data(), conv_bias.data(),
+                       x_proj.data(), dt_weight.data(), dt_bias.data(), A_log.data(), D.data(), out_proj.data()},
+                      x.data(), y.data(), kept.data(), threads);
+}
+
+void vimm_backward(In<3> x, In<1> norm_weight, In<1> norm_bias, In<2> in_proj, In<2> conv_weight, In<1> conv_bias,
+                   In<2> x_proj, In<2> dt_weight, In<1> dt_bias, In<2> A_log, In<1> D, In<2> out_proj, bool residual,
+                   In<2> kept, In<3> grad_y, Out<3> grad_x, Out<1> grad_norm_weight, Out<1> grad_norm_bias,
+                   Out<2> grad_in_proj, Out<2> grad_conv_weight, Out<1> grad_conv_bias, Out<2> grad_x_proj,
+                   Out<2> grad_dt_weight, Out<1> grad_dt_bias, Out<2> grad_A_log, Out<1> grad_D,
+                   Out<2> grad_out_proj, int threads) {
+  const dvmsr::VimmShape shape = vimm_shape(x, x_proj, conv_weight, A_log, residual);
+  const nb::gil_scoped_release release;
+  dvmsr::vimm_backward(shape,
+                       {norm_weight.data(), norm_bias.data(), in_proj.data(), conv_weight.data(), conv_bias.data(),
+                        x_proj.data(), dt_weight.data(), dt_bias.data(), A_log.data(), D.data(), out_proj.data()},
+                       x.data(), kept.data(), grad_y.data(), grad_x.data(),
+                       {grad_norm_weight.data(), grad_norm_bias.data(), grad_in_proj.data(), grad_conv_weight.data(),
+                        grad_conv_bias.data(), grad_x_proj.data(), grad_dt_weight.data(), grad_dt_bias.data(),
+                        grad_A_log.data(), grad_D.data(), grad_out_proj.data()},
+                       threads);
+}
+
+// From x or its gradient and y or its gradient, (batch, height, width, channels).
+template <typename X, typename Y>
+dvmsr::ConvShape image_shape(const X& x, const Y& y) {
+  return {static_cast<std::ptrdiff_t>(x.shape(0)), static_cast<std::ptrdiff_t>(x.shape(1)),
+          static_cast<std::ptrdiff_t>(x.shape(2)), static_cast<int>(x.shape(3)), static_cast<int>(y.shape(3))};
+}
+
+void conv3x3_forward(In<4> x, In<4> weight, In<1> bias, Out<4> y, int threads) {
+  const dvmsr::ConvShape shape = image_shape(x, y);
+  const nb::gil_scoped_release release;
+  dvmsr::conv3x3_forward(shape, x.data(), weight.data(), bias.data(), y.data(), threads);
+}
+
+void conv3x3_backward_input(In<4> weight, In<4> grad_y, Out<4> grad_x, int threads) {
+  const dvmsr::ConvShape shape = image_shape(grad_x, grad_y);
+  const nb::gil_scoped_release release;
+  dvmsr::conv3x3_backward_input(shape, weight.data(), grad_y.data(), grad_x.data(), threads);
+}
+
+void conv3x3_backward_weight(In<4> x, In<4> grad_y, Out<4> grad_weight, Out<1> grad_bias, int threads) {
+  const dvmsr::ConvShape shape = image_shape(x, grad_y);
+  const nb::gil_scoped_release release;
+  dvmsr::conv3x3_backward_weight(shape, x.data(), grad_y.data(), grad_weight.data(), grad_bias.data(), threads);
+}
+
 using Parameter = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Pixels = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 using WritablePixels = nb::ndarray<nb::c_contig, nb::device::cpu>;
@@ -158,6 +227,7 @@ void run_stream(dvmsr::Stream& stream, const Pixels& input, const WritablePixels
 NB_MODULE(_native, m) {
   m.doc() = "The native core of dvmsr. Use dvmsr.kernels and dvmsr.engine instead.";
   m.attr("SCAN_CHUNK") = dvmsr::kScanChunk;
+  m.attr("VIMM_PART") = dvmsr::kVimmPart;
   m.attr("MAX_STATES") = dvmsr::kMaxStates;
   m.def("instruction_set", [] { return dvmsr::kernels().name; });
   m.def("selective_scan_forward", selective_scan_forward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a,
@@ -169,6 +239,25 @@ NB_MODULE(_native, m) {
   m.def("causal_conv_forward", causal_conv_forward, "x"_a, "weight"_a, "bias"_a, "y"_a, "threads"_a);
   m.def("causal_conv_backward", causal_conv_backward, "x"_a, "weight"_a, "bias"_a, "grad_y"_a, "grad_x"_a,
         "grad_weight"_a, "grad_bias"_a, "threads"_a);
+  m.def(
+      "vimm_kept",
+      [](int channels, int inner, int states, int taps, int dt_rank) {
+        const dvmsr::VimmKept kept = dvmsr::vimm_kept({1, 1, channels, inner, states, taps, dt_rank, false});
+        return std::array{kept.token, kept.part, kept.besides};
+      },
+      "channels"_a, "inner"_a, "states"_a, "taps"_a, "dt_rank"_a);
+  m.def("vimm_forward", vimm_forward, "x"_a, "norm_weight"_a, "norm_bias"_a, "in_proj"_a, "conv_weight"_a,
+        "conv_bias"_a, "x_proj"_a, "dt_weight"_a, "dt_bias"_a, "A_log"_a, "D"_a, "out_proj"_a, "residual"_a, "y"_a,
+        "kept"_a, "threads"_a);
+  m.def("vimm_backward", vimm_backward, "x"_a, "norm_weight"_a, "norm_bias"_a, "in_proj"_a, "conv_weight"_a,
+        "conv_bias"_a, "x_proj"_a, "dt_weight"_a, "dt_bias"_a, "A_log"_a, "D"_a, "out_proj"_a, "residual"_a,
+        "kept"_a, "grad_y"_a, "grad_x"_a, "grad_norm_weight"_a, "grad_norm_bias"_a, "grad_in_proj"_a,
+        "grad_conv_weight"_a, "grad_conv_bias"_a, "grad_x_proj"_a, "grad_dt_weight"_a, "grad_dt_bias"_a,
+        "grad_A_log"_a, "grad_D"_a, "grad_out_proj"_a, "threads"_a);
+  m.def("conv3x3_forward", conv3x3_forward, "x"_a, "weight"_a, "bias"_a, "y"_a, "threads"_a);
+  m.def("conv3x3_backward_input", conv3x3_backward_input, "weight"_a, "grad_y"_a, "grad_x"_a, "threads"_a);
+  m.def("conv3x3_backward_weight", conv3x3_backward_weight, "x"_a, "grad_y"_a, "grad_weight"_a, "grad_bias"_a,
+        "threads"_a);
   m.def(
       "measure_peak",
       [](bool bfloat16) {

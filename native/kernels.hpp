@@ -90,6 +90,15 @@ struct Matrix {
   Precision output = Precision::kFloat32;    // of the tokens that are written
 };
 
+// Vectors of a panel of a matrix of so many outputs: the most that divide its vectors without a rest, or 2.
+constexpr int panel_vectors(std::ptrdiff_t outputs, int lanes, int most) {
+  const std::ptrdiff_t vectors = (outputs + lanes - 1) / lanes;
+  int best = 2;
+  for (int wider = 3; wider <= most; ++wider)
+    if (vectors % wider == 0) best = wider;
+  return best;
+}
+
 // Rows and columns of a convolution's window.
 inline constexpr int kConvRows = 3;
 
@@ -152,6 +161,111 @@ struct VimmState {
   float* scan = nullptr;  // (states, inner_stride)
 };
 
+// Floats between rows that are read many at a time and few columns of each: an odd number of cache lines, so
+// that they spread over all sets of the nearest cache.
+constexpr std::ptrdiff_t odd_lines(std::ptrdiff_t floats) {
+  constexpr std::ptrdiff_t kLine = 16;
+  return ((floats + kLine - 1) / kLine | 1) * kLine;
+}
+
+// Sums of products over tokens are computed for a multiple of so many columns.
+inline constexpr int kOuterColumns = 64;
+
+constexpr std::ptrdiff_t outer_columns(std::ptrdiff_t columns) {
+  return (columns + kOuterColumns - 1) / kOuterColumns * kOuterColumns;
+}
+
+// The widest vector of all instruction sets, in floats.
+inline constexpr int kMaxLanes = 16;
+
+// Tokens between two states that a ViMM keeps for its backward pass.
+inline constexpr int kVimmPart = 16;
+
+// A ViMM over whole sequences, for training (vimm_training.hpp).
+struct TrainedVimm {
+  Vimm layer;  // in float32
+  // Its matrices transposed, which bring gradients back.
+  Matrix in_back, x_back, dt_back, out_back;
+  std::ptrdiff_t pair_stride = 0;  // of u and z
+  std::ptrdiff_t inner_width = 0;  // the inner channels in whole vectors
+
+  // Tokens that pass through together, and between two states that are kept.
+  static constexpr int kChunk = 48, kPart = kVimmPart;
+
+  int projected() const { return layer.dt_rank + 2 * layer.states; }
+  // What the forward pass keeps of a sequence for the backward pass, in floats: u and z before the
+  // convolution, with conv_taps - 1 tokens of zeros before the first; what x_proj makes of it; the states
+  // before each part.
+  std::ptrdiff_t kept_token() const { return pair_stride + layer.projected_stride; }
+  std::ptrdiff_t kept_state() const { return layer.states * inner_width; }
+  std::ptrdiff_t kept_besides() const { return (layer.conv_taps - 1) * pair_stride; }
+  std::ptrdiff_t kept(std::ptrdiff_t length) const {
+    return length * kept_token() + (length + kPart - 1) / kPart * kept_state() + kept_besides();
+  }
+  std::ptrdiff_t workspace() const {  // floats
+    const std::ptrdiff_t vectors = kMaxLanes * 2 * layer.states * kPart;
+    return kChunk * (3 * layer.stride + 6 * layer.inner_stride + layer.projected_stride + pair_stride + 1) +
+           (layer.conv_taps + 2 * layer.states) * layer.inner_stride + vectors + kOuterColumns;
+  }
+};
+
+// A 3x3 convolution of whole images, for training (conv_training.hpp).
+struct TrainedConv {
+  Convolution conv;  // filtered
+  int inputs = 0, outputs = 0;
+  std::ptrdiff_t in_stride = 0, out_stride = 0;
+  // Of the points but the last: of filter_transform (packing.hpp), place and 1 / norm.
+  float places[kFilterPoints - 1] = {}, shares[kFilterPoints - 1] = {};
+
+  // Tiles whose products are in work together, with the halo, and tokens of a row of them.
+  static constexpr int kTiles = 48, kInputTiles = kConvRows * kTiles, kLine = kTiles * kFilterOutputs + 2;
+  // Rows of an image that are one piece of work, whatever the threads.
+  static constexpr std::ptrdiff_t kRows = 32;
+
+  // How rows of an image are cut into tiles.
+  struct Tiles {
+    int of_row, at_once, rows;
+    Tiles(std::ptrdiff_t width, std::ptrdiff_t begin, std::ptrdiff_t end)
+        : of_row(static_cast<int>((width + kFilterOutputs - 1) / kFilterOutputs)),
+          at_once(of_row < kTiles ? of_row : kTiles),
+          rows(static_cast<int>(kTiles / at_once < end - begin ? kTiles / at_once : end - begin)) {}
+  };
+
+  std::ptrdiff_t out_columns() const { return outer_columns(outputs); }
+  std::ptrdiff_t sums() const { return (kConvRows * kConvRows * inputs + 1) * out_columns(); }
+  std::ptrdiff_t workspace() const {  // floats
+    return kLine * (in_stride + out_stride) + kFilterPoints * (kInputTiles * in_stride + kTiles * out_stride) +
+           kOuterColumns + kFilterPoints * kConvRows * inputs * out_columns();
+  }
+};
+
+// Where gradients of a ViMM's parameters are summed up, in floats from the first.
+struct VimmSums {
+  std::ptrdiff_t in_columns, inner_columns, stride;
+  std::ptrdiff_t in_proj;  // (channels, in_columns)
+  std::ptrdiff_t out_proj, x_proj, dt_proj;       // (channels, projected, dt_rank; inner_columns)
+  std::ptrdiff_t A, conv_weight, conv_bias, D, dt_bias;  // (states, taps, 1, 1, 1; inner_columns)
+  std::ptrdiff_t norm_weight, norm_bias;          // (stride)
+  std::ptrdiff_t count;
+
+  explicit VimmSums(const TrainedVimm& m)
+      : in_columns(outer_columns(2 * m.layer.inner_channels)),
+        inner_columns(outer_columns(m.layer.inner_channels)),
+        stride(m.layer.stride),
+        in_proj(0),
+        out_proj(in_proj + m.layer.norm.channels * in_columns),
+        x_proj(out_proj + m.layer.norm.channels * inner_columns),
+        dt_proj(x_proj + m.projected() * inner_columns),
+        A(dt_proj + m.layer.dt_rank * inner_columns),
+        conv_weight(A + m.layer.states * inner_columns),
+        conv_bias(conv_weight + m.layer.conv_taps * inner_columns),
+        D(conv_bias + inner_columns),
+        dt_bias(D + inner_columns),
+        norm_weight(dt_bias + inner_columns),
+        norm_bias(norm_weight + stride),
+        count(norm_bias + stride) {}
+};
+
 // What the engine's time is told by.
 enum class Operation {
   kRead,
@@ -199,6 +313,19 @@ struct Kernels {
   // `out` is of the precision that out_proj says.
   void (*vimm)(const Vimm&, const float* in, void* out, std::ptrdiff_t tokens, const VimmState&,
                float* workspace, Laps* laps);
+
+  // One sequence, for training. `kept` is what the forward pass keeps of it; `sums` gets gradients of the
+  // parameters as VimmSums says.
+  void (*vimm_training_forward)(const TrainedVimm&, const float* x, float* y, float* kept, std::ptrdiff_t length,
+                                float* workspace);
+  void (*vimm_training_backward)(const TrainedVimm&, const float* x, const float* kept, const float* grad_y,
+                                 float* grad_x, float* sums, std::ptrdiff_t length, float* workspace);
+  // Rows [begin, end) of one image, (height, width, channels).
+  void (*conv_training_forward)(const TrainedConv&, const float* x, float* y, std::ptrdiff_t height,
+                                std::ptrdiff_t width, std::ptrdiff_t begin, std::ptrdiff_t end, float* workspace);
+  void (*conv_training_weights)(const TrainedConv&, const float* x, const float* grad_y, std::ptrdiff_t height,
+                                std::ptrdiff_t width, std::ptrdiff_t begin, std::ptrdiff_t end, float* sums,
+                                float* workspace);
 
   // Numbers of [0, 1] to integers of the full range; a multiple of kChannelMultiple of them.
   void (*round_to_uint8)(const float* in, std::ptrdiff_t count, void* out);

@@ -15,14 +15,20 @@ constexpr std::ptrdiff_t round_up(std::ptrdiff_t value, std::ptrdiff_t multiple)
 
 using Memory = std::unique_ptr<float[], void (*)(void*)>;
 
-// `count` floats of 0, on a boundary that fits every vector.
-inline Memory aligned_zeros(std::ptrdiff_t count) {
+// `count` floats that nothing has written yet, on a boundary that fits every vector.
+inline Memory aligned_floats(std::ptrdiff_t count) {
   constexpr std::size_t kAlignment = 64;
   const auto bytes = static_cast<std::size_t>(
       round_up(count * static_cast<std::ptrdiff_t>(sizeof(float)), static_cast<std::ptrdiff_t>(kAlignment)));
   Memory memory(static_cast<float*>(std::aligned_alloc(kAlignment, bytes)), std::free);
   if (!memory) throw std::bad_alloc();
-  std::memset(memory.get(), 0, bytes);
+  return memory;
+}
+
+// `count` floats of 0, on such a boundary.
+inline Memory aligned_zeros(std::ptrdiff_t count) {
+  Memory memory = aligned_floats(count);
+  std::memset(memory.get(), 0, static_cast<std::size_t>(count) * sizeof(float));
   return memory;
 }
 

@@ -13,31 +13,51 @@ namespace dvmsr::DVMSR_ISA {
 inline constexpr float kNear = static_cast<float>(kFilterNear), kFar = static_cast<float>(kFilterFar);
 static_assert(kFilterNear * kFilterFar == 1, "the transforms leave out factors of this product");
 
+// What the products want of one tile, six vectors of neighbouring tokens.
+DVMSR_ALWAYS_INLINE void transform_input(const Vec (&d)[kFilterPoints], Vec (&points)[kFilterPoints]) {
+  constexpr float kSquares = kNear * kNear + kFar * kFar;
+  const Vec near_even = fma(broadcast(-kFar * kFar), d[2], d[4]);
+  const Vec near_odd = fma(broadcast(-kFar * kFar), d[1], d[3]);
+  const Vec far_even = fma(broadcast(-kNear * kNear), d[2], d[4]);
+  const Vec far_odd = fma(broadcast(-kNear * kNear), d[1], d[3]);
+  points[0] = fma(broadcast(-kSquares), d[2], d[0] + d[4]);
+  points[1] = fma(broadcast(kNear), near_odd, near_even);
+  points[2] = fma(broadcast(-kNear), near_odd, near_even);
+  points[3] = fma(broadcast(kFar), far_odd, far_even);
+  points[4] = fma(broadcast(-kFar), far_odd, far_even);
+  points[5] = fma(broadcast(-kSquares), d[3], d[1] + d[5]);
+}
+
+// The products of one tile, `pitch` floats from point to point, to its four outputs.
+DVMSR_ALWAYS_INLINE void transform_output(const float* m, std::ptrdiff_t pitch, Vec (&y)[kFilterOutputs]) {
+  const Vec near_sum = load(m + pitch) + load(m + 2 * pitch);
+  const Vec near_difference = load(m + pitch) - load(m + 2 * pitch);
+  const Vec far_sum = load(m + 3 * pitch) + load(m + 4 * pitch);
+  const Vec far_difference = load(m + 3 * pitch) - load(m + 4 * pitch);
+  y[0] = load(m) + (near_sum + far_sum);
+  y[1] = fma(broadcast(kNear), near_difference, broadcast(kFar) * far_difference);
+  y[2] = fma(broadcast(kNear * kNear), near_sum, broadcast(kFar * kFar) * far_sum);
+  y[3] = fma(broadcast(kNear * kNear * kNear), near_difference,
+             fma(broadcast(kFar * kFar * kFar), far_difference, load(m + 5 * pitch)));
+}
+
 // Tokens from `first` on of each row to what the products want, (points, rows, tiles, stride): six for each
 // tile, two of them shared with the next. A row has `tokens` tokens; what is beyond is taken as 0.
 inline void transform_inputs(const void* const* in, std::ptrdiff_t stride, std::ptrdiff_t first, int tiles,
                              std::ptrdiff_t tokens, float* out) {
-  constexpr float kSquares = kNear * kNear + kFar * kFar;
-  const std::ptrdiff_t point = kConvRows * kFilterTiles * stride;
+  const std::ptrdiff_t pitch = kConvRows * kFilterTiles * stride;
   for (int row = 0; row < kConvRows; ++row)
     for (int tile = 0; tile < tiles; ++tile) {
       const std::ptrdiff_t token = first + tile * kFilterOutputs;
       const float* x = static_cast<const float*>(in[row]) + token * stride;
       float* to = out + (row * kFilterTiles + tile) * stride;
       for (std::ptrdiff_t c = 0; c < stride; c += kLanes) {
-        Vec d[kFilterPoints];
+        Vec d[kFilterPoints], points[kFilterPoints];
 #pragma GCC unroll 6
         for (int i = 0; i < kFilterPoints; ++i) d[i] = token + i < tokens ? load(x + i * stride + c) : Vec{};
-        const Vec near_even = fma(broadcast(-kFar * kFar), d[2], d[4]);
-        const Vec near_odd = fma(broadcast(-kFar * kFar), d[1], d[3]);
-        const Vec far_even = fma(broadcast(-kNear * kNear), d[2], d[4]);
-        const Vec far_odd = fma(broadcast(-kNear * kNear), d[1], d[3]);
-        store(to + c, fma(broadcast(-kSquares), d[2], d[0] + d[4]));
-        store(to + point + c, fma(broadcast(kNear), near_odd, near_even));
-        store(to + 2 * point + c, fma(broadcast(-kNear), near_odd, near_even));
-        store(to + 3 * point + c, fma(broadcast(kFar), far_odd, far_even));
-        store(to + 4 * point + c, fma(broadcast(-kFar), far_odd, far_even));
-        store(to + 5 * point + c, fma(broadcast(-kSquares), d[3], d[1] + d[5]));
+        transform_input(d, points);
+#pragma GCC unroll 6
+        for (int i = 0; i < kFilterPoints; ++i) store(to + i * pitch + c, points[i]);
       }
     }
 }
@@ -45,22 +65,12 @@ inline void transform_inputs(const void* const* in, std::ptrdiff_t stride, std::
 // Products, (points, tiles, columns), to tokens [first, tokens) of the output, four or less for each tile.
 inline void transform_outputs(const float* products, int columns, const float* bias, std::ptrdiff_t first, int tiles,
                               std::ptrdiff_t tokens, const float* residual, float* out, std::ptrdiff_t stride) {
-  const std::ptrdiff_t point = kFilterTiles * static_cast<std::ptrdiff_t>(columns);
+  const std::ptrdiff_t pitch = kFilterTiles * static_cast<std::ptrdiff_t>(columns);
   for (int tile = 0; tile < tiles; ++tile) {
     const std::ptrdiff_t token = first + tile * kFilterOutputs;
     for (int c = 0; c < columns; c += kLanes) {
-      const float* m = products + static_cast<std::ptrdiff_t>(tile) * columns + c;
-      const Vec near_sum = load(m + point) + load(m + 2 * point);
-      const Vec near_difference = load(m + point) - load(m + 2 * point);
-      const Vec far_sum = load(m + 3 * point) + load(m + 4 * point);
-      const Vec far_difference = load(m + 3 * point) - load(m + 4 * point);
-      const Vec y[kFilterOutputs] = {
-          load(m) + (near_sum + far_sum),
-          fma(broadcast(kNear), near_difference, broadcast(kFar) * far_difference),
-          fma(broadcast(kNear * kNear), near_sum, broadcast(kFar * kFar) * far_sum),
-          fma(broadcast(kNear * kNear * kNear), near_difference,
-              fma(broadcast(kFar * kFar * kFar), far_difference, load(m + 5 * point))),
-      };
+      Vec y[kFilterOutputs];
+      transform_output(products + static_cast<std::ptrdiff_t>(tile) * columns + c, pitch, y);
 #pragma GCC unroll 4
       for (int i = 0; i < kFilterOutputs; ++i)
         if (token + i < tokens) {

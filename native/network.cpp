@@ -3,20 +3,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "packing.hpp"
+
 namespace dvmsr {
-
-namespace {
-
-constexpr double kLog2E = 1.4426950408889634;
-
-// Rounded to nearest even. Weights are finite.
-Bfloat16 to_bfloat16(float value) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  return {static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
-}
-
-}  // namespace
 
 Network::Network(const Config& c, const Parameters& parameters, Precision p)
     : config(c), precision(p), kernels(dvmsr::kernels()), stride(round_up(c.channels, kChannelMultiple)) {
@@ -75,35 +64,8 @@ LayerNorm Network::layer_norm(const Parameters& parameters, const std::string& n
 template <typename Weight>
 Matrix Network::pack(std::ptrdiff_t outputs, int segments, int taps, int inner, Precision operands,
                      const Weight& weight) {
-  const int channels_of_step = operands == Precision::kBfloat16 ? 2 : 1;
-  const std::ptrdiff_t vectors = (outputs + kernels.lanes - 1) / kernels.lanes;
-  Matrix matrix;
-  matrix.panel_vectors = 2;
-  for (int wider = 3; wider <= kernels.panel_vectors; ++wider)
-    if (vectors % wider == 0) matrix.panel_vectors = wider;
-  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(matrix.panel_vectors) * kernels.lanes;
-  matrix.panels = static_cast<int>((outputs + width - 1) / width);
-  matrix.segments = segments;
-  matrix.taps = taps;
-  matrix.steps = (inner + channels_of_step - 1) / channels_of_step;
-  matrix.operands = operands;
-  // Of the size of a step in either precision.
-  float* packed = allocate(matrix.panels * width * segments * taps * matrix.steps);
-  matrix.weights = packed;
-  std::ptrdiff_t position = 0;
-  for (int panel = 0; panel < matrix.panels; ++panel)
-    for (int segment = 0; segment < segments; ++segment)
-      for (int tap = 0; tap < taps; ++tap)
-        for (int step = 0; step < matrix.steps; ++step)
-          for (std::ptrdiff_t output = panel * width; output < (panel + 1) * width; ++output)
-            for (int channel = step * channels_of_step; channel < (step + 1) * channels_of_step; ++channel, ++position) {
-              const float value = output < outputs && channel < inner ? weight(output, segment, tap, channel) : 0.0f;
-              if (operands == Precision::kBfloat16)
-                reinterpret_cast<Bfloat16*>(packed)[position] = to_bfloat16(value);
-              else
-                packed[position] = value;
-            }
-  return matrix;
+  return pack_matrix(kernels, outputs, segments, taps, inner, operands,
+                     [this](std::ptrdiff_t count) { return allocate(count); }, weight);
 }
 
 template <typename Weight>
@@ -112,24 +74,12 @@ Convolution Network::convolution(int inputs, int outputs, Precision operands, co
   Convolution conv;
   conv.bias = padded(bias, outputs, round_up(outputs, kChannelMultiple));
   // Of the colours a token holds less than a vector.
-  conv.filtered = operands == Precision::kFloat32 && inputs > 3;
-  if (!conv.filtered) {
+  if (operands != Precision::kFloat32 || inputs <= 3) {
     conv.direct = pack(outputs, kConvRows, kConvRows, inputs, operands, weight);
     conv.direct.bias = conv.bias;
     return conv;
   }
-  constexpr double kNear = kFilterNear * kFilterNear, kFar = kFilterFar * kFilterFar;
-  const double places[kFilterPoints] = {0, kFilterNear, -kFilterNear, kFilterFar, -kFilterFar};
-  const double norms[kFilterPoints] = {1, 2 * kNear * (kNear - kFar), 2 * kNear * (kNear - kFar),
-                                       2 * kFar * (kFar - kNear), 2 * kFar * (kFar - kNear)};
-  for (int point = 0; point < kFilterPoints; ++point)
-    conv.points[point] =
-        pack(outputs, kConvRows, 1, inputs, operands, [&, point](auto output, int row, int, int channel) {
-          const double last = weight(output, row, 2, channel);
-          if (point + 1 == kFilterPoints) return static_cast<float>(last);
-          const double first = weight(output, row, 0, channel), middle = weight(output, row, 1, channel);
-          return static_cast<float>((first + places[point] * (middle + places[point] * last)) / norms[point]);
-        });
+  pack_filtered(kernels, inputs, outputs, [this](std::ptrdiff_t count) { return allocate(count); }, weight, conv);
   return conv;
 }
 
@@ -175,7 +125,7 @@ Vimm Network::vimm(const Parameters& parameters, const std::string& name) {
   for (int d = 0; d < inner; ++d) {
     for (int tap = 0; tap < m.conv_taps; ++tap) taps[tap * m.inner_stride + d] = conv_weight[d * m.conv_taps + tap];
     for (int n = 0; n < m.states; ++n)
-      a_log2[n * m.inner_stride + d] = static_cast<float>(-std::exp(double{a_log[d * m.states + n]}) * kLog2E);
+      a_log2[n * m.inner_stride + d] = static_cast<float>(-std::exp(double{a_log[d * m.states + n]}) * kLog2OfE);
   }
   m.conv_weight = taps;
   m.a_log2 = a_log2;

@@ -24,13 +24,19 @@ void run_in_threads(int count, const Work& work) {
   for (std::thread& other : others) other.join();
 }
 
+// Calls work(i, thread) for every i in [0, count), on at most `threads` threads, numbered from 0.
+template <typename Work>
+void parallel_for_in(std::ptrdiff_t count, int threads, const Work& work) {
+  std::atomic<std::ptrdiff_t> next{0};
+  run_in_threads(count < threads ? static_cast<int>(count) : threads, [&](int thread) {
+    for (std::ptrdiff_t i = next++; i < count; i = next++) work(i, thread);
+  });
+}
+
 // Calls work(i) for every i in [0, count), on at most `threads` threads.
 template <typename Work>
 void parallel_for(std::ptrdiff_t count, int threads, const Work& work) {
-  std::atomic<std::ptrdiff_t> next{0};
-  run_in_threads(count < threads ? static_cast<int>(count) : threads, [&](int) {
-    for (std::ptrdiff_t i = next++; i < count; i = next++) work(i);
-  });
+  parallel_for_in(count, threads, [&](std::ptrdiff_t i, int) { work(i); });
 }
 
 }  // namespace dvmsr

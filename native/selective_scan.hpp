@@ -6,13 +6,15 @@
 #pragma once
 
 #include <initializer_list>
-#include <type_traits>
 
 #include "kernels.hpp"
 #include "scan.hpp"
+#include "scan_backward.hpp"
 #include "scratch.hpp"
 
 namespace dvmsr::DVMSR_ISA {
+
+static_assert(kScanChunk <= kScanTokens && kScanChunk <= kScanBackwardTokens);
 
 // The part of the inputs that one sequence and one group of channels see.
 struct ScanGroup {
@@ -80,8 +82,7 @@ struct ScanGroup {
 DVMSR_ALWAYS_INLINE const float* floats(const Vec* v) { return reinterpret_cast<const float*>(v); }
 DVMSR_ALWAYS_INLINE float* floats(Vec* v) { return reinterpret_cast<float*>(v); }
 
-template <int States>
-void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t sequence,
+inline void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t sequence,
                   std::ptrdiff_t group) {
   const ScanGroup part(in, sequence, group);
   const auto N = in.states;
@@ -107,7 +108,7 @@ void scan_forward(const ScanInputs& in, const ScanOutputs& out, std::ptrdiff_t s
       u[t] = part.u(start + t);
       delta[t] = softplus(part.raw_delta(start + t));
     }
-    scan_group<States>(tokens, static_cast<int>(N), floats(u), floats(delta), kLanes, part.B(start),
+    scan_group(tokens, static_cast<int>(N), floats(u), floats(delta), kLanes, part.B(start),
                        part.C(start), N, floats(a_log2), kLanes, part.D, floats(h), kLanes,
                        [&](int t, Vec y) {
                          store_partial(out.y + part.at(start + t), y * silu(part.z(start + t)), part.width);
@@ -131,83 +132,30 @@ DVMSR_ALWAYS_INLINE void prefetch_part(const ScanInputs& in, const ScanGradients
     for (std::ptrdiff_t i = 0; i < in.channels; i += kLine) __builtin_prefetch(in.z + token * in.z_stride + i);
 }
 
-// States whose gradients are carried in registers together.
-inline constexpr int kStateBlock = 8;
-
-// Gradients of `States` states over one chunk of one group, from its last token to its first. With
-// G[n] the gradient that reaches state n from the tokens to the right, already multiplied by their
-// decay, and g = G[n] + dy * C[n] (derived by hand from the recurrence in scan.hpp):
-//   dC[n] += dy * h[n]             dB[n] += g * delta * u        d(delta * u) += g * B[n]
-//   d(delta) += g * decay * h_before[n] * A[n]                   dA[n] += g * decay * h_before[n] * delta
-// decay, h, dB and dC are (tokens, count) at the first of these states; h begins with the state
-// before the chunk.
-template <int States>
-DVMSR_ALWAYS_INLINE void scan_backward_states(int tokens, int count, const Vec* dy, const Vec* u, const Vec* delta,
-                                              const float* B, const float* C, const Vec* A, const Vec* decay,
-                                              const Vec* h, Vec* G, Vec* dA, Vec* dB, Vec* dC, Vec* d_dtu,
-                                              Vec* d_delta) {
-  Vec carried[States], to_A[States];
-#pragma GCC unroll 8
-  for (int n = 0; n < States; ++n) {
-    carried[n] = G[n];
-    to_A[n] = dA[n];
-  }
-  for (int t = tokens - 1; t >= 0; --t) {
-    const Vec dtu = delta[t] * u[t];
-    Vec to_dtu = d_dtu[t], to_delta = d_delta[t];
-#pragma GCC unroll 8
-    for (int n = 0; n < States; ++n) {
-      const int i = t * count + n;
-      const Vec to_state = fma(dy[t], broadcast(C[i]), carried[n]);
-      dC[i] = fma(dy[t], h[i + count], dC[i]);
-      dB[i] = fma(to_state, dtu, dB[i]);
-      to_dtu = fma(to_state, broadcast(B[i]), to_dtu);
-      carried[n] = to_state * decay[i];
-      const Vec to_exponent = carried[n] * h[i];
-      to_delta = fma(to_exponent, A[n], to_delta);
-      to_A[n] = fma(to_exponent, delta[t], to_A[n]);
-    }
-    d_dtu[t] = to_dtu;
-    d_delta[t] = to_delta;
-  }
-#pragma GCC unroll 8
-  for (int n = 0; n < States; ++n) {
-    G[n] = carried[n];
-    dA[n] = to_A[n];
-  }
-}
-
-template <int States>
-void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGradients& grad,
-                   std::ptrdiff_t sequence) {
+inline void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGradients& grad,
+                          std::ptrdiff_t sequence) {
   const auto N = in.states;
-  const int count = States ? States : static_cast<int>(N);
   const auto groups = (in.channels + kLanes - 1) / kLanes;
   const auto chunks = (in.length + kScanChunk - 1) / kScanChunk;
-  Scratch scratch(groups * (3 * N + 2) + N * (1 + 4 * kScanChunk + 1) + 7 * kScanChunk);
-  Vec* A = scratch.get();        // (groups, N)
-  Vec* G = A + groups * N;       // (groups, N)
+  Scratch scratch(groups * (3 * N + 2) + N * (1 + 2 * kScanChunk) + 2 * kScanChunk);
+  Vec* a_log2 = scratch.get();   // (groups, N)
+  Vec* G = a_log2 + groups * N;  // (groups, N)
   Vec* dA = G + groups * N;      // (groups, N)
   Vec* dD = dA + groups * N;     // (groups)
   Vec* dbias = dD + groups;      // (groups)
-  Vec* a_log2 = dbias + groups;  // (N)
-  Vec* decay = a_log2 + N;               // (chunk, N)
-  Vec* h = decay + kScanChunk * N;       // (chunk + 1, N)
-  Vec* dB = h + (kScanChunk + 1) * N;    // (chunk, N): lanes still to be added up
-  Vec* dC = dB + kScanChunk * N;         // (chunk, N)
-  Vec* u = dC + kScanChunk * N;          // (chunk)
-  Vec* delta = u + kScanChunk;           // (chunk)
-  Vec* y = delta + kScanChunk;           // (chunk)
-  Vec* raw = y + kScanChunk;             // (chunk)
-  Vec* dy = raw + kScanChunk;            // (chunk)
-  Vec* d_dtu = dy + kScanChunk;          // (chunk): d(delta * u)
-  Vec* d_delta = d_dtu + kScanChunk;     // (chunk)
+  Vec* h = dbias + groups;       // (N)
+  Vec* dB = h + N;               // (chunk, N): lanes still to be added up
+  Vec* dC = dB + kScanChunk * N;     // (chunk, N)
+  Vec* raw = dC + kScanChunk * N;    // (chunk)
+  Vec* gradient = raw + kScanChunk;  // (chunk): of z, but for the factor y
+  ScanBackward s;
 
   for (std::ptrdiff_t g = 0; g < groups; ++g) {
     const ScanGroup part(in, sequence, g);
-    part.load_A(A + g * N);
+    part.load_A(a_log2 + g * N);
     dD[g] = dbias[g] = Vec{};
-    for (int n = 0; n < count; ++n) {
+    for (std::ptrdiff_t n = 0; n < N; ++n) {
+      a_log2[g * N + n] *= kLog2E;
       dA[g * N + n] = Vec{};
       G[g * N + n] = part.state(grad.last_state, n);
     }
@@ -215,62 +163,40 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
   for (auto chunk = chunks - 1; chunk >= 0; --chunk) {
     const auto start = chunk * kScanChunk;
     const int tokens = static_cast<int>(in.length - start < kScanChunk ? in.length - start : kScanChunk);
-    for (int i = 0; i < tokens * count; ++i) dB[i] = dC[i] = Vec{};
+    for (std::ptrdiff_t i = 0; i < tokens * N; ++i) dB[i] = dC[i] = Vec{};
     for (std::ptrdiff_t g = 0; g < groups; ++g) {
       if (chunk > 0)
         prefetch_part(in, grad, sequence * in.length + start - kScanChunk, g, groups);
       const ScanGroup part(in, sequence, g);
-      for (int n = 0; n < count; ++n) {
-        a_log2[n] = A[g * N + n] * kLog2E;
+      for (std::ptrdiff_t n = 0; n < N; ++n)
         h[n] = load_partial(
             checkpoints + ((sequence * chunks + chunk) * N + n) * in.channels + part.channel, part.width);
-      }
       for (int t = 0; t < tokens; ++t) {
-        u[t] = part.u(start + t);
         raw[t] = part.raw_delta(start + t);
-        delta[t] = softplus(raw[t]);
-        const Vec dtu = delta[t] * u[t];
-        const float* Bt = part.B(start + t);
-        const float* Ct = part.C(start + t);
-        Vec sums[2] = {part.D * u[t], Vec{}};
-#pragma GCC unroll 16
-        for (int n = 0; n < count; ++n) {
-          const Vec a = exp2(delta[t] * a_log2[n]);
-          const Vec state = fma(a, h[t * count + n], dtu * Bt[n]);
-          decay[t * count + n] = a;
-          h[(t + 1) * count + n] = state;
-          sums[n & 1] = fma(state, broadcast(Ct[n]), sums[n & 1]);
-        }
-        y[t] = sums[0] + sums[1];
-      }
-      for (int t = 0; t < tokens; ++t) {
         const Vec dout = load_partial(grad.y + part.at(start + t), part.width);
         const Vec z = part.z(start + t);
         const Vec gate = sigmoid(z);
-        store_partial(grad.z + part.at(start + t), dout * y[t] * gate * fma(z, 1.0f - gate, broadcast(1.0f)),
-                      part.width);
-        dy[t] = dout * z * gate;
-        d_dtu[t] = d_delta[t] = Vec{};
+        gradient[t] = dout * gate * fma(z, 1.0f - gate, broadcast(1.0f));
+        s.u[t] = part.u(start + t);
+        s.delta[t] = softplus(raw[t]);
+        s.dy[t] = dout * z * gate;
+        s.y[t] = part.D * s.u[t];
+        s.d_dtu[t] = s.d_delta_log2[t] = Vec{};
       }
-      for (int n = 0; n < count; n += kStateBlock) {
-        const auto block = [&](auto states) {
-          scan_backward_states<states>(tokens, count, dy, u, delta, part.B(start) + n, part.C(start) + n, A + g * N + n,
-                                       decay + n, h + n, G + g * N + n, dA + g * N + n, dB + n, dC + n, d_dtu, d_delta);
-        };
-        if (count - n >= kStateBlock)
-          block(std::integral_constant<int, kStateBlock>());
-        else
-          for (const int end = count; n < end; ++n) block(std::integral_constant<int, 1>());
-      }
+      scan_backward_group(s,
+                          {part.B(start), part.C(start), N, floats(a_log2 + g * N), kLanes, floats(h), kLanes,
+                           floats(G + g * N), floats(dA + g * N), dB, dC},
+                          tokens, static_cast<int>(N));
       for (int t = 0; t < tokens; ++t) {
-        const Vec d_raw = fma(d_dtu[t], u[t], d_delta[t]) * sigmoid(raw[t]);
-        dD[g] = fma(dy[t], u[t], dD[g]);
+        const Vec d_raw = fma(s.d_dtu[t], s.u[t], s.d_delta_log2[t] * kLn2) * sigmoid(raw[t]);
+        dD[g] = fma(s.dy[t], s.u[t], dD[g]);
         dbias[g] += d_raw;
-        store_partial(grad.u + part.at(start + t), fma(d_dtu[t], delta[t], dy[t] * part.D), part.width);
+        store_partial(grad.z + part.at(start + t), gradient[t] * s.y[t], part.width);
+        store_partial(grad.u + part.at(start + t), fma(s.d_dtu[t], s.delta[t], s.dy[t] * part.D), part.width);
         store_partial(grad.delta + part.at(start + t), d_raw, part.width);
       }
     }
-    for (int i = 0; i < tokens * count; ++i) {
+    for (std::ptrdiff_t i = 0; i < tokens * N; ++i) {
       grad.B[(sequence * in.length + start) * N + i] = sum(dB[i]);
       grad.C[(sequence * in.length + start) * N + i] = sum(dC[i]);
     }
@@ -279,7 +205,7 @@ void scan_backward(const ScanInputs& in, const float* checkpoints, const ScanGra
     const ScanGroup part(in, sequence, g);
     store_partial(grad.D + sequence * in.channels + part.channel, dD[g], part.width);
     store_partial(grad.delta_bias + sequence * in.channels + part.channel, dbias[g], part.width);
-    for (int n = 0; n < count; ++n) {
+    for (std::ptrdiff_t n = 0; n < N; ++n) {
       part.store_state(grad.A, n, dA[g * N + n]);
       part.store_state(grad.initial_state, n, G[g * N + n]);
     }

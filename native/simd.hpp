@@ -93,16 +93,25 @@ DVMSR_ALWAYS_INLINE Vec dot_pair(IntVec a, IntVec b, Vec c) {
 #endif
 }
 
-#if defined(__aarch64__)
-// GCC makes two instructions each of the forms below, and the scan spends its time in exp2.
+// GCC makes two or more instructions each of the forms that the vector extension has, and the scan spends its
+// time in exp2.
+#if defined(__AVX512F__)
+DVMSR_ALWAYS_INLINE Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
+DVMSR_ALWAYS_INLINE Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
+#elif defined(__AVX2__)
+DVMSR_ALWAYS_INLINE Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
+DVMSR_ALWAYS_INLINE Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
+#elif defined(__x86_64__)
+DVMSR_ALWAYS_INLINE Vec max(Vec a, Vec b) { return _mm_max_ps(a, b); }
+DVMSR_ALWAYS_INLINE Vec min(Vec a, Vec b) { return _mm_min_ps(a, b); }
+#elif defined(__aarch64__)
 DVMSR_ALWAYS_INLINE Vec max(Vec a, Vec b) { return vmaxq_f32(a, b); }
 DVMSR_ALWAYS_INLINE Vec min(Vec a, Vec b) { return vminq_f32(a, b); }
-DVMSR_ALWAYS_INLINE Vec abs(Vec a) { return vabsq_f32(a); }
 #else
 DVMSR_ALWAYS_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
 DVMSR_ALWAYS_INLINE Vec min(Vec a, Vec b) { return a < b ? a : b; }
-DVMSR_ALWAYS_INLINE Vec abs(Vec a) { return a < Vec{} ? -a : a; }
 #endif
+DVMSR_ALWAYS_INLINE Vec abs(Vec a) { return (Vec)((IntVec)a & 0x7fffffffu); }
 
 DVMSR_ALWAYS_INLINE float sum(Vec v) {
 #if defined(__AVX512F__)
@@ -164,20 +173,43 @@ DVMSR_ALWAYS_INLINE Vec exp2(Vec x) {
 // 2^x with a relative error of 1e-7: x is split into its nearest whole number and a rest in
 // [-1/2, 1/2], for which a polynomial of degree 5 (minimax, our own fit) is evaluated.
 // Results under 2^-126 come out as a number under 2^-125.
+inline constexpr float kExp2[] = {1.327647152e-03f, 9.675541331e-03f, 5.550713275e-02f,
+                                  2.402211972e-01f, 6.931469671e-01f, 1.0f};
 DVMSR_ALWAYS_INLINE Vec exp2(Vec x) {
   x = min(max(x, broadcast(-126.0f)), broadcast(127.0f));
   // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum.
   const Vec shifted = x + broadcast(12582912.0f);
   const Vec rest = x - (shifted - broadcast(12582912.0f));
-  Vec p = broadcast(1.327647152e-03f);
-  p = fma(p, rest, broadcast(9.675541331e-03f));
-  p = fma(p, rest, broadcast(5.550713275e-02f));
-  p = fma(p, rest, broadcast(2.402211972e-01f));
-  p = fma(p, rest, broadcast(6.931469671e-01f));
-  p = fma(p, rest, broadcast(1.0f));
+  Vec p = broadcast(kExp2[0]);
+#pragma GCC unroll 5
+  for (int degree = 1; degree < 6; ++degree) p = fma(p, rest, broadcast(kExp2[degree]));
   return (Vec)((IntVec)p + ((IntVec)shifted << 23));
 }
 #endif
+
+// exp2 of `Count` vectors that are not positive, in place. Step by step for all of them, so that one does not
+// wait for the other's last step.
+template <int Count>
+DVMSR_ALWAYS_INLINE void exp2_of_negative(Vec (&x)[Count]) {
+#if defined(__AVX512F__)
+#pragma GCC unroll 16
+  for (int i = 0; i < Count; ++i) x[i] = exp2(x[i]);
+#else
+  const auto each = [](const auto& step) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Count; ++i) step(i);
+  };
+  Vec shifted[Count], p[Count];
+  each([&](int i) { x[i] = max(x[i], broadcast(-126.0f)); });
+  each([&](int i) { shifted[i] = x[i] + broadcast(12582912.0f); });
+  each([&](int i) { x[i] = x[i] - (shifted[i] - broadcast(12582912.0f)); });
+  each([&](int i) { p[i] = fma(broadcast(kExp2[0]), x[i], broadcast(kExp2[1])); });
+#pragma GCC unroll 4
+  for (int degree = 2; degree < 6; ++degree)
+    each([&](int i) { p[i] = fma(p[i], x[i], broadcast(kExp2[degree])); });
+  each([&](int i) { x[i] = (Vec)((IntVec)p[i] + ((IntVec)shifted[i] << 23)); });
+#endif
+}
 
 inline constexpr float kLog2E = 1.44269504088896341f;
 

@@ -45,7 +45,7 @@ inline void layer_norm(const LayerNorm& norm, const float* in, void* out, std::p
 // where it is known at compile time, else 0.
 template <int Taps, typename Operand>
 void causal_conv(const Vimm& m, const float* u, std::ptrdiff_t u_stride, float* out, Operand* operand, int tokens) {
-  for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes) {
+  for (std::ptrdiff_t d = 0; d < m.inner_channels; d += kLanes) {
     const auto finish = [&](int t, Vec total) {
       const Vec value = silu(total);
       store(out + t * m.inner_stride + d, value);
@@ -76,16 +76,15 @@ void causal_conv(const Vimm& m, const float* u, std::ptrdiff_t u_stride, float* 
   }
 }
 
-template <int States, typename Operand>
+template <typename Operand>
 void gated_scan(const Vimm& m, const float* u, const float* delta, const float* projected, const float* z,
                 std::ptrdiff_t z_stride, float* state, Operand* y, int tokens) {
   const float* B = projected + m.dt_rank;
-  for (std::ptrdiff_t d = 0; d < m.inner_stride; d += kLanes)
-    scan_group<States>(tokens, m.states, u + d, delta + d, m.inner_stride, B, B + m.states, m.projected_stride,
-                       m.a_log2 + d, m.inner_stride, load(m.D + d), state + d, m.inner_stride,
-                       [&](int t, Vec out) {
-                         store(y + t * m.inner_stride + d, out * silu(load(z + t * z_stride + d)));
-                       });
+  for (std::ptrdiff_t d = 0; d < m.inner_channels; d += kLanes)
+    scan_group(tokens, m.states, u + d, delta + d, m.inner_stride, B, B + m.states, m.projected_stride, m.a_log2 + d,
+               m.inner_stride, load(m.D + d), state + d, m.inner_stride, [&](int t, Vec out) {
+                 store(y + t * m.inner_stride + d, out * silu(load(z + t * z_stride + d)));
+               });
 }
 
 // `Operand` is what the matrices read.
@@ -119,7 +118,7 @@ void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const Vim
     for (std::ptrdiff_t d = made; d < pair; d += kLanes) store(uz + t * pair + d, Vec{});
   lap(laps, Operation::kInProj);
   for (int i = 0; i < before; ++i) std::memcpy(history + i * pair, state.conv + i * m.inner_stride, row);
-  // 4 taps and 16 states is what every published network has.
+  // 4 taps is what every published network has.
   (m.conv_taps == 4 ? causal_conv<4, Operand> : causal_conv<0, Operand>)(m, uz, pair, u, y, tokens);
   for (int i = 0; i < before; ++i) std::memcpy(state.conv + i * m.inner_stride, history + (tokens + i) * pair, row);
   lap(laps, Operation::kCausalConv);
@@ -129,8 +128,7 @@ void vimm_chunk(const Vimm& m, const float* in, void* out, int tokens, const Vim
   for (std::ptrdiff_t i = 0; i < tokens * m.inner_stride; i += kLanes)
     store(delta + i, softplus(load(delta + i)));
   lap(laps, Operation::kDtProj);
-  (m.states == 16 ? gated_scan<16, Operand> : gated_scan<0, Operand>)(m, u, delta, projected, uz + m.inner_channels,
-                                                                      pair, state.scan, y, tokens);
+  gated_scan(m, u, delta, projected, uz + m.inner_channels, pair, state.scan, y, tokens);
   lap(laps, Operation::kScan);
   multiply(m.out_proj, y, m.inner_stride, m.residual ? in : nullptr, out, m.stride);
   lap(laps, Operation::kOutProj);

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from dvmsr import NetworkConfig
 from dvmsr.config import MAX_STATE_SIZE
 from dvmsr.engine import Engine
-from dvmsr.kernels import reference
+from dvmsr.kernels import using
 from dvmsr.model import DVMSR
 from dvmsr.weights import Weights, load_weights, save_weights
 
@@ -45,8 +44,7 @@ def enlarge(weights: Weights, image: np.ndarray, precision: str = "fp32") -> np.
 
 def by_definition(weights: Weights, image: np.ndarray, dtype: torch.dtype = torch.float64) -> np.ndarray:
     """The PyTorch network, its kernels as they are defined."""
-    kernels = {"selective_scan": reference.selective_scan, "causal_conv1d": reference.causal_conv1d}
-    with patch.multiple("dvmsr.model.vimm", **kernels), torch.no_grad():
+    with using("reference"), torch.no_grad():
         network = DVMSR.from_weights(weights).to(dtype)
         return network(torch.from_numpy(image).to(dtype).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
 

@@ -7,13 +7,14 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from dvmsr import ArgumentError, NetworkConfig, Upscaler
 from dvmsr.engine import Engine
 from dvmsr.evaluation.benchmark import score_set
 from dvmsr.evaluation.datasets import open_set
-from dvmsr.kernels import reference
+from dvmsr.kernels import using
 from dvmsr.model import DVMSR
 from dvmsr.weights import Weights, load_weights, shipped_weights
 
@@ -30,14 +31,23 @@ def rounded(x: torch.Tensor) -> torch.Tensor:
 
 def by_definition(weights: Weights, image: np.ndarray, *, bfloat16: bool) -> np.ndarray:
     """The PyTorch network in float64, with the operands of the wide layers rounded to bfloat16 or not."""
-    kernels = {"selective_scan": reference.selective_scan, "causal_conv1d": reference.causal_conv1d}
     network = DVMSR.from_weights(weights).double()
-    with patch.multiple("dvmsr.model.vimm", **kernels), torch.no_grad():
-        for name, layer in network.named_modules():
-            wide = isinstance(layer, nn.Conv2d | nn.Linear) and name != "shallow" and "dt_proj" not in name
-            if bfloat16 and wide:
-                layer.weight.copy_(rounded(layer.weight))
-                layer.register_forward_pre_hook(lambda _, inputs: rounded(inputs[0]))
+    wide = [
+        layer.weight
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear) and name != "shallow" and "dt_proj" not in name
+    ]
+
+    def rounding(function):
+        def product(x, weight, *others, **named):
+            if bfloat16 and any(weight is parameter for parameter in wide):
+                x, weight = rounded(x), rounded(weight)
+            return function(x, weight, *others, **named)
+
+        return product
+
+    products = {name: rounding(getattr(F, name)) for name in ("linear", "conv2d")}
+    with patch.multiple("torch.nn.functional", **products), using("reference"), torch.no_grad():
         return network(torch.from_numpy(image).double().permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from unittest.mock import patch
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvmsr import NetworkConfig
-from dvmsr.kernels import reference
+from dvmsr.kernels import using
 from dvmsr.model import DVMSR, bands
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -63,10 +61,9 @@ def by_bands(network, image, heights, *, one_by_one=False):
 )
 def test_any_bands_of_any_network(make_weights, config, height, width, heights, one_by_one):
     """In float64, so that nothing but the rounding of floats can hide."""
-    kernels = {"selective_scan": reference.selective_scan, "causal_conv1d": reference.causal_conv1d}
     network = DVMSR.from_weights(make_weights(config)).double()
     image = torch.rand(1, 3, height, width, dtype=torch.float64)
-    with patch.multiple("dvmsr.model.vimm", **kernels), torch.no_grad():
+    with using("reference"), torch.no_grad():
         whole = network(image)
         got = torch.cat(by_bands(network, image, heights, one_by_one=one_by_one), dim=2)
     assert got.shape == whole.shape
@@ -99,7 +96,8 @@ def test_in_bfloat16(make_weights):
     """Under autocast the bands are as near to float32 as the whole image is, and as far from it."""
     network = DVMSR.from_weights(make_weights(NetworkConfig(blocks=2)))
     image = torch.rand(1, 3, 16, 8)
-    with torch.no_grad():
+    # The native kernels stay in float32.
+    with using("reference"), torch.no_grad():
         exact = network(image)
         with torch.autocast("cpu", torch.bfloat16):
             whole = network(image)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dvmsr import STUDENT, TEACHER, NetworkConfig
-from dvmsr.kernels import reference
+from dvmsr.kernels import using
 from dvmsr.model import DVMSR, vimm
 from dvmsr.weights import load_weights
 
@@ -98,7 +98,7 @@ def test_gradients_reach_every_parameter_and_the_image(residual):
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_gradients_are_those_of_the_definition(make_weights, monkeypatch):
+def test_gradients_are_those_of_the_definition(make_weights):
     image = torch.rand(1, 3, 4, 5)
 
     def gradients(network, x):
@@ -106,9 +106,8 @@ def test_gradients_are_those_of_the_definition(make_weights, monkeypatch):
         return {name: parameter.grad.double() for name, parameter in network.named_parameters()}
 
     got = gradients(DVMSR.from_weights(make_weights(SMALL)), image)
-    monkeypatch.setattr(vimm, "selective_scan", reference.selective_scan)
-    monkeypatch.setattr(vimm, "causal_conv1d", reference.causal_conv1d)
-    want = gradients(DVMSR.from_weights(make_weights(SMALL)).double(), image.double())
+    with using("reference"):
+        want = gradients(DVMSR.from_weights(make_weights(SMALL)).double(), image.double())
     for name, expected in want.items():
         assert (got[name] - expected).abs().max() <= 1e-4 * expected.abs().max(), name
 

@@ -1,4 +1,4 @@
-"""The kernels of a ViMM: for each one signature, its definition, and its fast forms.
+"""The network's kernels: for each one signature, its definition, and its fast forms.
 
 The functions here pick the implementation by the device of their inputs:
 
@@ -15,8 +15,43 @@ from __future__ import annotations
 from torch import Tensor
 
 from dvmsr.kernels.choice import chosen, using
+from dvmsr.kernels.parameters import VimmParameters, VimmState
 
-__all__ = ["causal_conv1d", "selective_scan", "using"]
+__all__ = ["VimmParameters", "VimmState", "causal_conv1d", "conv3x3", "selective_scan", "using", "vimm"]
+
+
+def vimm(
+    x: Tensor, parameters: VimmParameters, state: VimmState | None = None, *, residual: bool = False
+) -> tuple[Tensor, VimmState | None]:
+    """Mix the tokens of each sequence by a Vision Mamba module; see ``dvmsr.kernels.reference.vimm``.
+
+    On a CPU whole sequences pass through it as one fused operation, forward and backward.
+
+    Args:
+        x: Features, (batch, length, C), length from 1.
+        parameters: The module's.
+        state: What the tokens before left, zeros before the first; None for whole sequences. With what one
+            part of a sequence leaves, the next goes on.
+        residual: Add x to the result.
+
+    Returns:
+        Features of the same shape, and what these tokens leave, if a state was given.
+    """
+    return chosen(x.device.type).vimm(x, parameters, state, residual=residual)
+
+
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve images that have a border of zeros.
+
+    Args:
+        x: Features, (batch, H, W, inputs).
+        weight: (outputs, inputs, 3, 3) as in ``torch.nn.Conv2d``.
+        bias: (outputs,).
+
+    Returns:
+        Features, (batch, H, W, outputs).
+    """
+    return chosen(x.device.type).conv3x3(x, weight, bias)
 
 
 def selective_scan(

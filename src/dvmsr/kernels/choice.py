@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dvmsr.errors import ArgumentError
 from dvmsr.kernels import reference
+from dvmsr.kernels.parameters import VimmParameters, VimmState
 
 _HAS_NATIVE = importlib.util.find_spec("dvmsr._native") is not None
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -39,6 +40,14 @@ class Backend(Protocol):
 
     def causal_conv1d(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """As ``dvmsr.kernels.causal_conv1d``."""
+
+    def vimm(
+        self, x: Tensor, parameters: VimmParameters, state: VimmState | None = None, *, residual: bool = False
+    ) -> tuple[Tensor, VimmState | None]:
+        """As ``dvmsr.kernels.vimm``."""
+
+    def conv3x3(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """As ``dvmsr.kernels.conv3x3``."""
 
 
 @contextmanager

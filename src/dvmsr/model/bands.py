@@ -19,15 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvmsr.config import NetworkConfig
+from dvmsr.kernels import VimmState
 from dvmsr.model.network import DVMSR
 from dvmsr.model.rssb import RSSB
-from dvmsr.model.vimm import MambaState, ViMM
+from dvmsr.model.vimm import ViMM
 
 
 class RSSBState(NamedTuple):
     """What a band leaves in a residual state-space block."""
 
-    vimms: tuple[MambaState, ...]
+    vimms: tuple[VimmState, ...]
     """Of each ViMM."""
 
     conv: Tensor
@@ -83,7 +84,7 @@ def start(network: DVMSR, width: int) -> BandState:
         return weight.new_zeros(1, count, width, channels)
 
     features = config.channels
-    vimm = MambaState(
+    vimm = VimmState(
         tokens=weight.new_zeros(1, config.conv_width - 1, config.inner_channels),
         scan=weight.new_zeros(1, config.inner_channels, config.state_size),
     )

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from dvmsr.config import RGB_MEAN, STUDENT, NetworkConfig
+from dvmsr.kernels import conv3x3
 from dvmsr.model.hub import HubNetwork
 from dvmsr.model.rssb import RSSB
 from dvmsr.weights import Weights, check_weights
@@ -63,16 +64,20 @@ class DVMSR(nn.Module, HubNetwork):
         Returns:
             RGB, about in [0, 1] and not clipped, (batch, 3, scale * H, scale * W).
         """
-        centred = (images - self.rgb_mean).contiguous(memory_format=torch.channels_last)
-        shallow = self.shallow(centred)
-        features = self.token_norm(shallow.permute(0, 2, 3, 1))
+        centred = (images - self.rgb_mean).permute(0, 2, 3, 1).contiguous()
+        shallow = _convolve(self.shallow, centred)
+        features = self.token_norm(shallow)
         for block in self.blocks:
             features = block(features)
-        features = self.deep_norm(features).permute(0, 3, 1, 2)
-        features = shallow + self.deep(features)
+        features = shallow + _convolve(self.deep, self.deep_norm(features))
         # The last convolution makes pixels: the 8 bits of bfloat16 would be seen in them.
         with torch.autocast(images.device.type, enabled=False):
-            out: Tensor = (
-                self.shuffle(self.reconstruct(features.to(self.reconstruct.weight.dtype))) + self.rgb_mean
-            )
+            pixels = _convolve(self.reconstruct, features.to(self.reconstruct.weight.dtype))
+            out: Tensor = self.shuffle(pixels.permute(0, 3, 1, 2)) + self.rgb_mean
         return out
+
+
+def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a 3x3 convolution to features of shape (batch, H, W, channels)."""
+    assert conv.bias is not None
+    return conv3x3(x, conv.weight, conv.bias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dvmsr.config import NetworkConfig
+from dvmsr.kernels import conv3x3
 from dvmsr.model.vimm import ViMM
 
 
@@ -21,6 +22,5 @@ class RSSB(nn.Module):
         tokens = x.flatten(1, 2)
         for vimm in self.vimms:
             tokens = vimm(tokens)
-        image = tokens.view_as(x).permute(0, 3, 1, 2)
-        out: Tensor = x + self.conv(image).permute(0, 2, 3, 1)
-        return out
+        assert self.conv.bias is not None
+        return x + conv3x3(tokens.view_as(x), self.conv.weight, self.conv.bias)

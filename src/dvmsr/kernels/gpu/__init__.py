@@ -16,5 +16,7 @@ if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 3):
 
 from dvmsr.kernels.gpu.causal_conv import causal_conv1d
 from dvmsr.kernels.gpu.scan import selective_scan
+from dvmsr.kernels.gpu.vimm import vimm
+from dvmsr.kernels.reference import conv3x3
 
-__all__ = ["causal_conv1d", "selective_scan"]
+__all__ = ["causal_conv1d", "conv3x3", "selective_scan", "vimm"]

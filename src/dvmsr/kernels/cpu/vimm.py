@@ -1,0 +1,202 @@
+"""The native ViMM, LayerNorm to out_proj in one, as a PyTorch operator.
+
+The forward pass keeps what in_proj and x_proj made and one state in some tokens; the backward pass computes
+the rest again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import dvmsr._native as _native
+from dvmsr.config import MAX_STATE_SIZE
+from dvmsr.errors import ArgumentError
+from dvmsr.kernels import reference
+from dvmsr.kernels.cpu.causal_conv import causal_conv1d
+from dvmsr.kernels.cpu.layout import dense
+from dvmsr.kernels.cpu.scan import selective_scan
+from dvmsr.kernels.parameters import VimmParameters, VimmState
+
+# Of x and of every parameter.
+_Gradients = tuple[
+    Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor
+]
+
+
+def vimm(
+    x: Tensor, parameters: VimmParameters, state: VimmState | None = None, *, residual: bool = False
+) -> tuple[Tensor, VimmState | None]:
+    """Mix the tokens of each sequence by a Vision Mamba module; terms as in ``dvmsr.kernels.vimm``.
+
+    Raises:
+        ArgumentError: More states than the native kernel has room for.
+    """
+    if state is not None:
+        # Parts of sequences, for bands of images, pass through its operations one by one.
+        return reference.vimm(
+            x, parameters, state, residual=residual, conv=causal_conv1d, scan=selective_scan
+        )
+    if parameters.A_log.shape[1] > MAX_STATE_SIZE:
+        raise ArgumentError(
+            f"the native scan takes up to {MAX_STATE_SIZE} states, got {parameters.A_log.shape[1]}"
+        )
+    flat = parameters._replace(conv_weight=parameters.conv_weight.squeeze(1))
+    y, _ = _forward(dense(x), *map(dense, flat), residual)
+    return y.to(x.dtype), None
+
+
+@torch.library.custom_op("dvmsr::vimm", mutates_args=(), device_types="cpu")
+def _forward(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    in_proj: Tensor,
+    conv_weight: Tensor,
+    conv_bias: Tensor,
+    x_proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    residual: bool,
+) -> tuple[Tensor, Tensor]:
+    parameters = (
+        norm_weight,
+        norm_bias,
+        in_proj,
+        conv_weight,
+        conv_bias,
+        x_proj,
+        dt_weight,
+        dt_bias,
+        A_log,
+        D,
+        out_proj,
+    )
+    y, kept = _forward_fake(x, *parameters, residual)
+    _native.vimm_forward(
+        x.detach(), *(p.detach() for p in parameters), residual, y, kept, threads=torch.get_num_threads()
+    )
+    return y, kept
+
+
+@_forward.register_fake
+def _forward_fake(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    in_proj: Tensor,
+    conv_weight: Tensor,
+    conv_bias: Tensor,
+    x_proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    residual: bool,
+) -> tuple[Tensor, Tensor]:
+    batch, length, channels = x.shape
+    (inner, states), (_, taps), (_, rank) = A_log.shape, conv_weight.shape, dt_weight.shape
+    of_token, of_part, besides = _native.vimm_kept(channels, inner, states, taps, rank)
+    parts = -(-length // _native.VIMM_PART)
+    return torch.empty_like(x), x.new_empty(batch, length * of_token + parts * of_part + besides)
+
+
+@torch.library.custom_op("dvmsr::vimm_backward", mutates_args=(), device_types="cpu")
+def _backward(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    in_proj: Tensor,
+    conv_weight: Tensor,
+    conv_bias: Tensor,
+    x_proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    residual: bool,
+    kept: Tensor,
+    grad_y: Tensor,
+) -> _Gradients:
+    inputs = (
+        x,
+        norm_weight,
+        norm_bias,
+        in_proj,
+        conv_weight,
+        conv_bias,
+        x_proj,
+        dt_weight,
+        dt_bias,
+        A_log,
+        D,
+        out_proj,
+    )
+    grads: _Gradients = _backward_fake(*inputs, residual, kept, grad_y)
+    _native.vimm_backward(
+        *(tensor.detach() for tensor in inputs),
+        residual,
+        kept.detach(),
+        grad_y.detach().contiguous(),
+        *grads,
+        threads=torch.get_num_threads(),
+    )
+    return grads
+
+
+@_backward.register_fake
+def _backward_fake(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    in_proj: Tensor,
+    conv_weight: Tensor,
+    conv_bias: Tensor,
+    x_proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    residual: bool,
+    kept: Tensor,
+    grad_y: Tensor,
+) -> _Gradients:
+    return (
+        torch.empty_like(x),
+        torch.empty_like(norm_weight),
+        torch.empty_like(norm_bias),
+        torch.empty_like(in_proj),
+        torch.empty_like(conv_weight),
+        torch.empty_like(conv_bias),
+        torch.empty_like(x_proj),
+        torch.empty_like(dt_weight),
+        torch.empty_like(dt_bias),
+        torch.empty_like(A_log),
+        torch.empty_like(D),
+        torch.empty_like(out_proj),
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.residual = inputs
+    _, kept = output
+    ctx.mark_non_differentiable(kept)
+    # No zeros in the place of a gradient of what is kept.
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*tensors, kept)
+
+
+def _autograd(ctx: Any, grad_y: Tensor, grad_kept: None) -> tuple[Tensor | None, ...]:
+    *inputs, kept = ctx.saved_tensors
+    return (*_backward(*inputs, ctx.residual, kept, grad_y), None)
+
+
+_forward.register_autograd(_autograd, setup_context=_setup_context)
