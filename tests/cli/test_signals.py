@@ -192,7 +192,7 @@ def test_ctrl_c_is_heard_soon_in_the_middle_of_a_wide_image(tmp_path):
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 20
     # Beside what the work was foretold to take.
     lines = [line for line in err.splitlines() if not line.startswith(f"{source}: ")]
     assert (process.returncode, lines) == (130, ["dvmsr: interrupted"])
