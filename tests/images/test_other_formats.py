@@ -102,6 +102,29 @@ def test_pgm_of_16_bits(tmp_path):
     assert np.array_equal(next(reader.samples(10))[..., 0], pixels)
 
 
+def test_ppm_of_16_bits_is_read_with_8_and_that_is_said(tmp_path):
+    pixels = noise(dtype=np.uint16)
+    (tmp_path / "image.ppm").write_bytes(b"P6\n# made here\n14 10\n65535\n" + pixels.astype(">u2").tobytes())
+    reader = open_image(tmp_path / "image.ppm")
+    assert reader.notes == ["colours of 16 bits are read as 8: by Pillow PNM has no more"]
+    assert np.abs(next(reader.samples(10)).astype(int) - pixels / 257).max() <= 1
+    Image.fromarray(noise()).save(tmp_path / "image.ppm")
+    assert open_image(tmp_path / "image.ppm").notes == []
+
+
+def test_jpeg_2000_says_its_bits(tmp_path):
+    path = tmp_path / "image.jp2"
+    Image.fromarray(noise()).save(path)
+    assert open_image(path).notes == []
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\xff\x51") + 40
+    assert content[at] == 7
+    for component in range(3):
+        content[at + 3 * component] = 15
+    path.write_bytes(content)
+    assert open_image(path).notes == ["colours of 16 bits are read as 8: by Pillow JPEG 2000 has no more"]
+
+
 @pytest.mark.parametrize("part", [0.1, 0.5])
 @pytest.mark.parametrize("name", ["image.heic", "image.bmp", "image.ppm", "image.jp2"])
 def test_cut_short(tmp_path, name, part):

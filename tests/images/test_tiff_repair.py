@@ -48,6 +48,13 @@ def test_channels_of_12_bits(write_tiff, samples):
     assert np.array_equal(read, np.round(pixels * (65535 / 4095)))
 
 
+def test_pixels_and_memory_are_counted_as_pixels(write_tiff):
+    path = write_tiff(ramp(50, 40, 3, 12), bits=12, photometric=2)
+    open_image(path, max_pixels=50 * 40)
+    # 256 rows on their way through libvips, and the pixels in 16 bits.
+    assert open_image(path).decoding_bytes == 256 * 40 * 3 * 12 // 8 + 2 * 3 * 50 * 40
+
+
 def test_white_can_be_zero(write_tiff):
     pixels = ramp(9, 7, 1, 12)
     read = read_image(write_tiff(pixels, bits=12, photometric=0))

@@ -174,3 +174,25 @@ def test_result_has_the_source_s_time(tmp_path, upscaler):
     os.utime(tmp_path / "low.png", (1e9, 1e9))
     upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png")
     assert (tmp_path / "high.png").stat().st_mtime == 1e9
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "target", "free", "fits"),
+    [
+        # 12 KiB of rows and 2 KiB of network for a column; and 50 bytes of AVIF for a pixel of the target.
+        (3000, 2, "high.png", 12_000_000, True),
+        (3000, 2, "high.png", 8_000_000, False),
+        (100, 100, "high.png", 4_000_000, True),
+        (100, 100, "high.avif", 4_000_000, False),
+        (100, 100, "high.webp", 2_000_000, False),
+    ],
+)
+def test_memory_is_known_before_the_work(tmp_path, upscaler, monkeypatch, width, height, target, free, fits):
+    write_noise(tmp_path / "low.png", height=height, width=width)
+    monkeypatch.setattr("dvmsr.images.limits.available_memory", lambda: free)
+    if fits:
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / target)
+    else:
+        with pytest.raises(ImageReadError, match=r"needs about \d+ MiB of memory, and \d+ MiB are free"):
+            upscale_file(upscaler, tmp_path / "low.png", tmp_path / "new" / target)
+        assert [path.name for path in tmp_path.iterdir()] == ["low.png"]

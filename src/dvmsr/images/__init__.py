@@ -13,6 +13,7 @@ __all__ = [
     "Page",
     "check_format",
     "check_pictures",
+    "encoding_bytes",
     "imresize",
     "make_pair",
     "open_image",
@@ -31,7 +32,7 @@ except (ImportError, OSError) as _error:
     _cause = _error
 
 if TYPE_CHECKING or _cause is None:
-    from dvmsr.images.encoding import Encoding
+    from dvmsr.images.encoding import Encoding, encoding_bytes
     from dvmsr.images.reading import ImageReader, open_image, open_pictures, read_image
     from dvmsr.images.writing import Page, check_format, check_pictures, write_image, write_pages
 else:

@@ -81,7 +81,13 @@ class Decoder:
         if self._other is not None:
             return self._other.width, self._other.height
         header = self.header()
-        return header.width, header.height
+        width = header.width if self._odd is None or self._odd.lab else self._odd.width
+        return width, header.height
+
+    @property
+    def held_samples(self) -> int:
+        """16-bit samples in a row of a picture that is held in memory as a whole; 0 of others."""
+        return self._odd.width * self._odd.samples if self._odd is not None else 0
 
     def header(self) -> pyvips.Image:
         """Open the picture as it lies in the file, as far as possible without looking at its pixels.

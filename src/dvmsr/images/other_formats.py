@@ -6,6 +6,7 @@ Both come with an extra. A picture is decoded as a whole, and handed to libvips 
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ _MODES = {
     "RGBA": "RGBA",
     "RGBX": "RGB",
 }
+_HEAD_BYTES = 1024
 _GREY_16_BITS = ("I", "I;16", "I;16L", "I;16B")
 _INTERPRETATIONS = {
     (False, True): "b-w",
@@ -55,6 +57,10 @@ class OtherImage:
         self.width, self.height = self._opened.size
         self.notes: list[str] = []
         """What is lost in decoding, a line each."""
+        if source.kind in ("PNM", "JPEG 2000") and self._opened.mode == "RGB" and self._bits() > 8:
+            self.notes.append(
+                f"colours of {self._bits()} bits are read as 8: by Pillow {source.kind} has no more"
+            )
         count = len(self._opened) if source.kind == "HEIC" else 1
         if count > 1:
             self.notes.append(f"of {count} pictures the main one is enlarged: others of HEIC are not read")
@@ -107,6 +113,17 @@ class OtherImage:
             raise MissingExtraError(package, "heic", f"{self._source.path}: reading {kind} files") from error
         except Exception as error:  # as above
             raise self._damaged(error) from error
+
+    def _bits(self) -> int:
+        """Bits of a sample, as the file says at its beginning."""
+        with self._source.open() as file:
+            head = file.read(_HEAD_BYTES)
+        if self._source.kind == "PNM":
+            match = re.match(rb"P\d(?:\s+|#[^\n]*\n)+\d+\s+\d+\s+(\d+)\s", head)
+            return int(match[1]).bit_length() if match else 8
+        # The marker SIZ (ITU-T T.800, A.5.1): the depth of the first component follows 38 bytes of sizes.
+        depth = head.find(b"\xff\x51") + 40
+        return (head[depth] & 0x7F) + 1 if 40 <= depth < len(head) else 8
 
     def _damaged(self, error: Exception) -> ImageReadError:
         cause = " ".join(str(error).split()) or type(error).__name__

@@ -242,6 +242,7 @@ def _open(decoder: Decoder, max_pixels: int, *, frames: int = 1, notes: Iterable
         check_memory(path, width * height // frames * _WHOLE_IMAGE_BYTES[decoder.source.kind])
     header = decoder.header()
     decoding_bytes = _decoding_bytes(decoder.source.kind, header) // frames
+    decoding_bytes += 2 * decoder.held_samples * height
     check_memory(path, decoding_bytes)
     try:
         turned = bool(header.get_typeof("orientation")) and header.get("orientation") > 1

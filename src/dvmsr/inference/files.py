@@ -18,13 +18,14 @@ from dvmsr.images import (
     Page,
     check_format,
     check_pictures,
+    encoding_bytes,
     open_image,
     open_pictures,
     write_image,
     write_pages,
 )
-from dvmsr.images.limits import MAX_PIXELS
-from dvmsr.inference.sized import sized_upscaler
+from dvmsr.images.limits import MAX_PIXELS, check_memory
+from dvmsr.inference.sized import Size, pass_sizes, sized_upscaler
 from dvmsr.inference.sizes import OutputSize
 from dvmsr.inference.transparency import enlarge_rows
 from dvmsr.inference.upscaler import Upscaler, rows_at_once
@@ -90,6 +91,10 @@ class UpscaledFile:
 
 DEFAULT_OPTIONS = FileOptions()
 
+# Of memory for each column, channel and block: 30 KiB for a column of the network that is shipped, of which
+# 23 are the engine's, and the rest blocks of rows on their way.
+_COLUMN_BYTES = 128
+
 
 def target_size(options: FileOptions, width: int, height: int, scale: int) -> tuple[int, int]:
     """Return the columns and rows that an image file gets.
@@ -146,6 +151,8 @@ def upscale_file(
     for size in sizes:
         check_format(target, *size, options.encoding)
     check_pictures(target, readers)
+    for each, size in zip(readers, sizes, strict=True):
+        _check_memory(upscaler, each, target, size)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -196,6 +203,16 @@ def upscale_file(
     # Pages mostly have the same to say.
     notes = tuple(dict.fromkeys(note for each in readers for note in each.notes))
     return UpscaledFile(source, target, reader.width, reader.height, width, height, seconds, notes)
+
+
+def _check_memory(upscaler: Upscaler, reader: ImageReader, target: Path, size: Size) -> None:
+    """Refuse before the work what will not fit, rather than be killed on the way."""
+    config = upscaler.config
+    columns = sum(width for width, _ in pass_sizes((reader.width, reader.height), size, config.scale))
+    streams = 2 if reader.has_alpha else 1
+    engine = columns * streams * config.channels * config.blocks * _COLUMN_BYTES
+    encoder = encoding_bytes(target, *size, alpha=reader.has_alpha)
+    check_memory(reader.path, reader.decoding_bytes + engine + encoder)
 
 
 def open_readers(source: Path, options: FileOptions) -> list[ImageReader]:

@@ -21,8 +21,6 @@ _ASCII, _UNDEFINED = 2, 7
 _HOLDING_DESCRIPTIONS = ("PNG", "AVIF")
 # libvips' flags of what it writes itself.
 _KEEP_EXIF, _KEEP_XMP, _KEEP_PROFILE = 1, 2, 8
-# A profile whose room in an AVIF file is then taken by something else.
-_PLACE_HOLDER = ColourDescription(gamma=100_000).to_profile(grey=False)
 _BLOB = pyvips.GValue.blob_type
 
 
@@ -115,7 +113,9 @@ def _save_avif(image: pyvips.Image, path: Path, metadata: Metadata, options: dic
     points = metadata.colours.code_points if metadata.colours is not None else None
     profile = metadata.profile
     if metadata.colours is not None:
-        profile = _PLACE_HOLDER if points is not None else metadata.colours.to_profile(grey=False)
+        # A profile whose room in the file is then taken by the code points.
+        described = metadata.colours if points is None else ColourDescription()
+        profile = described.to_profile(grey=False)
     lost = []
     if profile is not None and profile[16:20] == b"GRAY":
         profile = None
