@@ -17,7 +17,7 @@ from dvmsr.batch import (
     Done,
     Failed,
     Forecast,
-    forecast,
+    foretell,
     leave_out_what_cannot_fit,
     plan_files,
     run_tasks,
@@ -141,7 +141,7 @@ class _Run:
             self._say(f"finished before: {some}; --overwrite makes them again", error=True)
         work = sum(network_pixels(task, self._upscaler.scale, self._settings.options) for task in plan.tasks)
         if work >= _FORETOLD_PIXELS:
-            told = forecast(self._upscaler, plan.tasks, self._settings.options)
+            told = foretell(self._upscaler, plan.tasks, self._settings.options)
             self._say(_foretold(plan, told), error=True)
 
     def _enlarge(self) -> None:
