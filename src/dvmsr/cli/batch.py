@@ -93,7 +93,8 @@ def _foretold(plan: BatchPlan, told: Forecast) -> str:
         what = f"{told.images} images: {megapixels(told.pixels)} -> {megapixels(told.target_pixels)}"
     takes = [f"{size_of(told.memory_bytes)} of memory", f"{size_of(told.disk_bytes)} on disk"]
     if told.seconds is not None:
-        takes.insert(0, duration(round(told.seconds)))
+        seconds = max(1, round(told.seconds))
+        takes.insert(0, f"{seconds} s" if seconds < 60 else duration(seconds))
     return f"{what}, about {', '.join(takes)}"
 
 
