@@ -143,7 +143,7 @@ def test_results_are_not_enlarged_again(tmp_path, write_noise):
         "out/cat_x4.png",
         "cat_x4_compare.png",
     }
-    assert {entry.reason for entry in found.passed_over} == {"made of cat.png by an earlier run"}
+    assert {entry.reason for entry in found.passed_over} == {"the result of an earlier run"}
 
 
 def make_result(write_noise, source, target, **size):

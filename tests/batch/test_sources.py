@@ -53,7 +53,7 @@ def test_recursive_survives_loops_and_takes_each_file_once(tmp_path, write_noise
     assert reasons(found, tmp_path) == {
         "z/loop": sources.TAKEN_FOLDER,
         "another way": sources.TAKEN_FOLDER,
-        "0.png": f"the same file as {tmp_path / 'a.png'}",
+        "0.png": sources.SAME_FILE,
     }
 
 

@@ -122,13 +122,13 @@ def test_inside_a_library_that_does_not_come_back(photo, network, tmp_path):
     program = """
 import dvmsr.images.writing, hashlib, threading
 
-def encode_stream(*arguments):
+def encode(*arguments):
     [path] = [argument for argument in arguments if str(argument).rpartition("/")[2].startswith(".dvmsr-")]
     path.write_bytes(b"half")
     threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
 
-dvmsr.images.writing.encode_stream = encode_stream
+dvmsr.images.writing.encode = encode
 """
     out = tmp_path / "out"
     begin = time.monotonic()

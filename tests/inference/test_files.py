@@ -9,7 +9,7 @@ import pyvips
 
 from dvmsr import NetworkConfig, Upscaler
 from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
-from dvmsr.images import Encoding, read_image
+from dvmsr.images import Encoding, imresize, read_image
 from dvmsr.inference.files import FileOptions, upscale_file
 from dvmsr.inference.sizes import OutputSize
 from dvmsr.weights import Weights, parameter_shapes
@@ -196,3 +196,23 @@ def test_memory_is_known_before_the_work(tmp_path, upscaler, monkeypatch, width,
         with pytest.raises(ImageReadError, match=r"needs about \d+ MiB of memory, and \d+ MiB are free"):
             upscale_file(upscaler, tmp_path / "low.png", tmp_path / "new" / target)
         assert [path.name for path in tmp_path.iterdir()] == ["low.png"]
+
+
+@pytest.mark.parametrize(("channels", "side"), [(3, 30), (4, 30), (1, 30), (3, 300)])
+def test_comparison(tmp_path, upscaler, channels, side):
+    write_noise(tmp_path / "low.png", height=side, width=side + 10, channels=channels)
+    options = FileOptions(compare=True)
+    done = upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", options)
+    assert done.comparison == tmp_path / "high_compare.png"
+    both = read_image(done.comparison)
+    height, width = min(4 * side, 1024), min(4 * side + 40, 1024)
+    assert both.shape == (height, 2 * width + 8, 3)
+    top, left = (4 * side - height) // 2, (4 * side + 40 - width) // 2
+    if channels == 3:
+        high = read_image(tmp_path / "high.png")[top : top + height, left : left + width]
+        assert np.array_equal(both[:, width + 8 :], high)
+        low = imresize(read_image(tmp_path / "low.png"), 4)[top : top + height, left : left + width]
+        assert np.abs(both[:, :width].astype(int) - low).mean() < 3
+    with pytest.raises(ImageWriteError, match=r"high\.png: exists already"):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", options)
+    upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", replace(options, overwrite=True))

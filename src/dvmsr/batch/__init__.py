@@ -6,7 +6,7 @@ them is plain data, so that another process or machine may do any of them.
 """
 
 from dvmsr.batch.files import upscale_files
-from dvmsr.batch.forecast import Forecast, forecast, leave_out_what_cannot_fit
+from dvmsr.batch.forecast import Forecast, foretell, leave_out_what_cannot_fit
 from dvmsr.batch.plan import BatchPlan, FileTask, Finished, plan_files
 from dvmsr.batch.report import BatchReport
 from dvmsr.batch.run import Done, Failed, Progress, run_tasks
@@ -23,7 +23,7 @@ __all__ = [
     "Forecast",
     "PassedOver",
     "Progress",
-    "forecast",
+    "foretell",
     "leave_out_what_cannot_fit",
     "plan_files",
     "run_tasks",

@@ -17,8 +17,7 @@ _NAME = re.compile(
     re.DOTALL,
 )
 
-COMPARISON = "compare"
-"""What the name of a before/after picture ends in."""
+EARLIER_RESULT = "the result of an earlier run"
 
 
 def part_earlier_outputs(
@@ -44,16 +43,12 @@ def part_earlier_outputs(
     images, results = [], []
     for source in sources:
         match = _NAME.fullmatch(source.path.stem)
-        origin = match and next(
-            (
-                other
-                for other in stems[match["base"]]
-                if other is not source and _fits(match, source.path, other.path, measure)
-            ),
-            None,
+        is_result = match is not None and any(
+            other is not source and _fits(match, source.path, other.path, measure)
+            for other in stems[match["base"]]
         )
-        if origin:
-            results.append(PassedOver(source.path, f"made of {origin.path.name} by an earlier run"))
+        if is_result:
+            results.append(PassedOver(source.path, EARLIER_RESULT))
         else:
             images.append(source)
     return images, results

@@ -15,7 +15,7 @@ from dvmsr.images.limits import MAX_PIXELS
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.sizes import asked_size
 from dvmsr.inference.upscaler import Upscaler
-from dvmsr.weights import Weights
+from dvmsr.weights import Weights, shipped_weights
 
 
 def upscale_files(
@@ -30,6 +30,7 @@ def upscale_files(
     alpha: str = "network",
     pages: str = "first",
     self_ensemble: bool = False,
+    compare: bool = False,
     recursive: bool = False,
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -57,6 +58,7 @@ def upscale_files(
         alpha: How transparency is enlarged: "network" or "bicubic".
         pages: Which pages or frames of a file are enlarged: "first" or "all".
         self_ensemble: Whether to average over the flips and rotations: 8 times the work, and much memory.
+        compare: Whether a picture of before and after is written beside each result.
         recursive: Whether the folders in a folder are gone through as well.
         overwrite: Whether existing files are replaced, finished ones too. No image of ``inputs`` ever is.
         max_pixels: Most pixels of an image.
@@ -83,9 +85,12 @@ def upscale_files(
         alpha=alpha,
         pages=pages,
         self_ensemble=self_ensemble,
+        compare=compare,
         max_pixels=max_pixels,
         overwrite=overwrite,
     )
+    if weights is None and options.size is not None and options.size.scale is not None:
+        weights = shipped_weights(options.size.scale)
     upscaler = Upscaler(weights, device, threads, precision)
     plan = plan_files(
         named,

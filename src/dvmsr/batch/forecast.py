@@ -66,7 +66,7 @@ class Forecast:
     """Bytes of all targets."""
 
 
-def forecast(upscaler: Upscaler, tasks: Sequence[FileTask], options: FileOptions) -> Forecast:
+def foretell(upscaler: Upscaler, tasks: Sequence[FileTask], options: FileOptions) -> Forecast:
     """Foretell a run. Measuring the engine's speed takes some hundredths of a second.
 
     Args:

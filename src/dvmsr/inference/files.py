@@ -21,6 +21,7 @@ from dvmsr.images import (
     encoding_bytes,
     open_image,
     open_pictures,
+    write_comparison,
     write_image,
     write_pages,
 )
@@ -56,6 +57,9 @@ class FileOptions:
     max_pixels: int = MAX_PIXELS
     """Most pixels of a source."""
 
+    compare: bool = False
+    """Whether a picture of before and after is written beside the target; see ``write_comparison``."""
+
     overwrite: bool = False
     """Whether an existing target is replaced. The source itself never is."""
 
@@ -87,6 +91,9 @@ class UpscaledFile:
 
     notes: tuple[str, ...] = ()
     """What was lost or chosen, one line each; see ``dvmsr.images.ImageReader.notes``."""
+
+    comparison: Path | None = None
+    """The picture of before and after, where that was asked for."""
 
 
 DEFAULT_OPTIONS = FileOptions()
@@ -199,10 +206,13 @@ def upscale_file(
         )
     else:
         write_pages(target, pages, encoding=options.encoding, overwrite=options.overwrite)
+    comparison = write_comparison(source, target, overwrite=options.overwrite) if options.compare else None
     seconds = time.perf_counter() - start
     # Pages mostly have the same to say.
     notes = tuple(dict.fromkeys(note for each in readers for note in each.notes))
-    return UpscaledFile(source, target, reader.width, reader.height, width, height, seconds, notes)
+    return UpscaledFile(
+        source, target, reader.width, reader.height, width, height, seconds, notes, comparison
+    )
 
 
 def _check_memory(upscaler: Upscaler, reader: ImageReader, target: Path, size: Size) -> None:

@@ -28,9 +28,16 @@ from dvmsr.weights.wrappings import strip_prefix
 _METADATA_KEY = "dvmsr"
 
 
-def shipped_weights() -> Path:
-    """Return the path of the default weights that come with the package."""
-    return Path(__file__).parent / "dvmsr_x4.safetensors"
+def shipped_weights(scale: float = 4) -> Path:
+    """Return the path of weights that come with the package.
+
+    Args:
+        scale: By how much is to be enlarged. A scale without weights of its own takes those for 4, whose
+            output is then reduced.
+    """
+    folder = Path(__file__).parent
+    own = folder / f"dvmsr_x{scale:g}.safetensors"
+    return own if own.exists() else folder / "dvmsr_x4.safetensors"
 
 
 def load_weights(path: str | os.PathLike[str] | None = None, *, residual: bool | None = None) -> Weights:

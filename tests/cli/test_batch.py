@@ -1,0 +1,239 @@
+"""``dvmsr upscale`` on more than one image, other sizes, and pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import pyvips
+
+from dvmsr.batch import pipes
+from dvmsr.images import read_image
+
+COMMAND = [sys.executable, "-m", "dvmsr", "upscale"]
+
+
+def write_noise(path, height=12, width=9):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    pyvips.Image.new_from_array(pixels, interpretation="srgb").write_to_file(str(path))
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    return write_noise(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "shape"),
+    [
+        (["--scale", "2"], "photo_x2.png", (24, 18, 3)),
+        (["-s", "2.5"], "photo_x2.5.png", (30, 23, 3)),
+        (["--scale", "8"], "photo_x8.png", (96, 72, 3)),
+        (["--size", "100x30"], "photo_100x30.png", (30, 23, 3)),
+        (["--size", "long=40", "--format", "jpeg"], "photo_long40.jpeg", (40, 30, 3)),
+    ],
+)
+def test_sizes(dvmsr, photo, network, options, name, shape):
+    code, out, err = dvmsr("upscale", *network, photo, *options)
+    assert (code, err) == (0, "")
+    assert f"{name} {shape[1]}x{shape[0]} in " in out
+    assert read_image(photo.with_name(name)).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--scale", "1"], "scale must be a number above 1, up to 16, got 1.0"),
+        (["--size", "big"], "expected a size such as 3840x2160"),
+        (["--scale", "2", "--size", "9x"], "either a scale or a size"),
+        (["--lossless", "--quality", "5"], "either a quality or lossless"),
+        (["--scale", "8", "--self-ensemble"], "a self-ensemble enlarges up to 4 times"),
+    ],
+)
+def test_sizes_and_encodings_that_are_none(dvmsr, photo, network, options, told):
+    code, out, err = dvmsr("upscale", *network, photo, *options)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert re.fullmatch(r"dvmsr: error: [^\n]+\n", err)
+
+
+def test_run_again_goes_on(dvmsr, tmp_path, network):
+    for name in ("a.png", "deep/b.png"):
+        write_noise(tmp_path / "in" / name)
+    arguments = ("upscale", *network, tmp_path / "in", "-r", "-o", tmp_path / "in" / "out")
+    assert dvmsr(*arguments)[0] == 0
+    first = (tmp_path / "in" / "out" / "a_x4.png").stat().st_ino
+    (tmp_path / "in" / "out" / "deep" / "b_x4.png").unlink()
+    code, out, err = dvmsr(*arguments, "--report", tmp_path / "report.json")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("1 of 2 images enlarged in ")
+    assert out.splitlines()[-1].endswith("; 1 finished before; 1 passed over")
+    assert "finished before: " in err
+    assert f"passed over {tmp_path / 'in' / 'out'}: the folder that the results go to" in err
+    assert (tmp_path / "in" / "out" / "a_x4.png").stat().st_ino == first
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert {entry["status"] for entry in told["files"]} == {"enlarged", "finished before", "passed over"}
+    assert dvmsr(*arguments, "--overwrite")[0] == 0
+    assert (tmp_path / "in" / "out" / "a_x4.png").stat().st_ino != first
+
+
+def test_overwrite_never_takes_a_photograph(dvmsr, tmp_path, network):
+    """cat_x4.png is no result of cat.png: it has another size."""
+    write_noise(tmp_path / "cat.png")
+    other = write_noise(tmp_path / "cat_x4.png", 40, 30)
+    before = other.read_bytes()
+    assert dvmsr("upscale", *network, tmp_path, "-o", tmp_path, "--overwrite")[0] == 0
+    assert other.read_bytes() == before
+    assert read_image(tmp_path / "cat_png_x4.png").shape == (48, 36, 3)
+
+
+def test_names_that_are_no_text(network, tmp_path):
+    """Orders to a terminal and bytes that are not UTF-8 end no run, whatever the encoding is."""
+    folder = tmp_path / "in"
+    write_noise(folder / "fine.png")
+    for name in (b"\xff.png", b"new\nline\x1b[31m.png", "Füße.png".encode()):
+        (folder / os.fsdecode(name)).write_bytes((folder / "fine.png").read_bytes())
+    done = subprocess.run(
+        [*COMMAND, *network, str(folder)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == 5
+    assert rb"new\nline\x1b[31m.png 9x12" in done.stdout
+    assert rb"\xff.png 9x12" in done.stdout
+    assert rb"F\xfc\xdfe.png 9x12" in done.stdout
+    assert len(list((tmp_path / "in_x4").iterdir())) == 4
+
+
+def test_never_a_line_of_many_names(dvmsr, tmp_path, network):
+    (tmp_path / "in").mkdir()
+    for number in range(30):
+        (tmp_path / "in" / f"{number}.png").write_text("no image")
+        (tmp_path / "in" / f"{number}.txt").touch()
+    code, _, err = dvmsr("upscale", *network, tmp_path / "in")
+    assert code == 2
+    assert "passed over 30 files or folders: no image by its name or content\n" in err
+    assert err.count("  and 20 more, which --report FILE.json lists\n") == 2
+    assert max(map(len, err.splitlines())) < len(str(tmp_path)) + 150
+
+
+def test_an_empty_name_is_not_this_folder(dvmsr, photo, network, monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    code, out, err = dvmsr("upscale", *network, "")
+    assert (code, out) == (2, "")
+    assert err == "dvmsr: error: expected the names of files or folders, got an empty one\n"
+
+
+def test_table_on_a_terminal(network, tmp_path):
+    for name in "abc":
+        write_noise(tmp_path / "in" / f"{name}.png")
+    terminal, child = pty.openpty()
+    process = subprocess.Popen([*COMMAND, *network, str(tmp_path / "in")], stdout=child, stderr=child)
+    os.close(child)
+    shown = b""
+    # Reading from a terminal whose other end is closed is an error on Linux.
+    try:
+        while part := os.read(terminal, 4096):
+            shown += part
+    except OSError:
+        pass
+    os.close(terminal)
+    assert process.wait(timeout=30) == 0
+    assert b"pixels written" in shown
+    assert re.search(rb"enlarged\W+3 ", shown)
+
+
+def test_interruption_of_a_folder_leaves_nothing_half(network, tmp_path):
+    for number in range(6):
+        write_noise(tmp_path / "in" / f"{number}.png", 1500, 600)
+    command = [*COMMAND, *network, str(tmp_path / "in"), "--report", str(tmp_path / "report.json")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    made = [path.name for path in (tmp_path / "in_x4").iterdir()]
+    assert all(re.fullmatch(r"\d_x4\.png", name) for name in made)
+    counts = json.loads((tmp_path / "report.json").read_text())["counts"]
+    assert counts["enlarged"] == len(made) < 6
+    assert counts["enlarged"] + counts["left"] == 6
+
+
+def test_pipes(photo, network, tmp_path):
+    done = subprocess.run(
+        [*COMMAND, *network, "-", "-o", "-", "--format", "webp"],
+        input=photo.read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    (tmp_path / "result.webp").write_bytes(done.stdout)
+    assert pyvips.Image.new_from_file(str(tmp_path / "result.webp")).get("vips-loader").startswith("webp")
+    assert done.stderr.startswith(b"standard input 9x12 -> standard output 36x48 in ")
+
+
+def test_named_pipe(dvmsr, photo, network, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+
+    def write():
+        time.sleep(0.3)
+        (tmp_path / "pipe").write_bytes(photo.read_bytes())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    code, out, _ = dvmsr("upscale", *network, tmp_path / "pipe", "-o", tmp_path / "out.png")
+    writer.join()
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'pipe'} 9x12 -> {tmp_path / 'out.png'} 36x48")
+    monkeypatch.setattr(pipes, "SECONDS_FOR_A_WRITER", 0.2)
+    code, _, err = dvmsr("upscale", *network, tmp_path / "pipe", "-o", tmp_path / "new.png")
+    assert code == 2
+    assert err == f"dvmsr: error: {tmp_path / 'pipe'}: expected an image out of the pipe, and nothing came\n"
+
+
+def test_pipes_that_lead_nowhere(dvmsr, photo, network):
+    code, _, err = dvmsr("upscale", *network, "-")
+    assert code == 2
+    assert "expected where to write what comes out of a pipe" in err
+    code, _, err = dvmsr("upscale", *network, photo, photo.with_name("other.png"), "-o", "-")
+    assert code == 2
+    assert "expected one image for -o -, got 2" in err
+
+
+def test_foretold_before_the_work(dvmsr, tmp_path, network):
+    source = write_noise(tmp_path / "large.png", 520, 520)
+    code, _, err = dvmsr("upscale", *network, source, "--scale", "2")
+    assert code == 0
+    takes = r"about \d+ s, [\d.]+ MiB of memory, \S+ \w+ on disk"
+    assert re.match(rf"{re.escape(str(source))}: 520x520 -> 1040x1040, {takes}\n", err)
+
+
+@pytest.mark.parametrize("command", ["upscale", "evaluate", "info", "train", "distill", "finetune"])
+def test_short_help_with_examples(dvmsr, command):
+    code, out, _ = dvmsr(command, "-h")
+    assert code == 0
+    assert "Examples:" in out
+    assert re.search(rf"^ dvmsr {command}", out, re.MULTILINE)
+
+
+def test_wrong_option_points_to_the_command_s_help(dvmsr, photo):
+    code, _, err = dvmsr("upscale", photo, "--bogus")
+    assert (code, err) == (2, "dvmsr: error: No such option: --bogus (see dvmsr upscale --help)\n")
+
+
+def test_completion():
+    command = [sys.executable, "-m", "dvmsr", "--show-completion", "bash"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "complete" in done.stdout
