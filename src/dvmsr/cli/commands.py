@@ -144,7 +144,7 @@ def _dvmsr(
 def run() -> int:
     """Run the command line, and return its exit code."""
     try:
-        return app(standalone_mode=False) or 0
+        return app(prog_name="dvmsr", standalone_mode=False) or 0
     except _UsageError as error:
         message = error.format_message()
         # Without any argument it is empty, and the help text has been printed.
