@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import pyvips
+from PIL import Image
 
 from dvmsr import NetworkConfig, Upscaler
 from dvmsr.errors import DatasetError
@@ -72,6 +73,20 @@ def test_grey_images(tmp_path):
     folder = tmp_path / "Grey"
     write(folder / "LR" / "a.png", random_image(10, 10)[..., 0])
     write(folder / "HR" / "a.png", NearestNeighbour().upscale(random_image(10, 10)[..., 0]))
+    assert score_set(NearestNeighbour(), open_set(folder)).psnr_rgb == math.inf
+
+
+def test_bmp(tmp_path):
+    """As Set14 is handed on; by its content, as the suffix is none of those that can be written."""
+    folder = tmp_path / "Set14"
+    for kind, image in (
+        ("LR", random_image(10, 10)),
+        ("HR", NearestNeighbour().upscale(random_image(10, 10))),
+    ):
+        (folder / kind).mkdir(parents=True)
+        Image.fromarray(image).save(folder / kind / "a.bmp")
+        (folder / kind / "Thumbs.db").write_bytes(b"no image")
+    check_sets([open_set(folder)], scale=2)
     assert score_set(NearestNeighbour(), open_set(folder)).psnr_rgb == math.inf
 
 

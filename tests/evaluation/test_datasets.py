@@ -85,6 +85,11 @@ def test_hr_alone(tmp_path, place):
     assert not found.has_low
 
 
+def test_name_of_hr_images_that_were_named_themselves(tmp_path):
+    folder = make_set(tmp_path / "Set5" / "x4", ["a.png"], ["a.png"])
+    assert open_set(folder / "HR").name == "Set5"
+
+
 def test_two_sets_in_one_folder(tmp_path):
     for name in ("DIV2K_train_HR", "DIV2K_valid_HR"):
         (tmp_path / name).mkdir()

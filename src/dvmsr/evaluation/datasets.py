@@ -64,7 +64,7 @@ def open_set(folder: Path, scale: int = 4) -> BenchmarkSet:
         scale: Enlargement, for which of several LR folders is taken.
 
     Returns:
-        The set. Its name is the folder's; of a folder x2, x3 or x4, the name of the folder around it.
+        The set. Its name is the folder's; of a folder x2, x3, x4 or HR, the name of the folder around it.
 
     Raises:
         DatasetError: A folder is missing or empty, or names do not pair.
@@ -80,8 +80,8 @@ def open_set(folder: Path, scale: int = 4) -> BenchmarkSet:
     found = [ImagePair(name, high_file, low_file) for name, (high_file, low_file) in pairs.items()]
     if not found:
         found = [ImagePair(image.stem, image, None) for image in list_images(high or folder)]
-    sizes = {f"{prefix}{scale}" for scale in SCALES for prefix in ("x", "X", "image_SRF_")}
-    named = folder.parent if folder.name in sizes else folder
+    kinds = {"HR", *(f"{prefix}{scale}" for scale in SCALES for prefix in ("x", "X", "image_SRF_"))}
+    named = next((path for path in (folder, *folder.parents) if path.name not in kinds), folder)
     return BenchmarkSet(named.name, tuple(found))
 
 

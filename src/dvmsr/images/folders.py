@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dvmsr.errors import DatasetError
+from dvmsr.images.signatures import SIGNATURE_BYTES, is_image
 from dvmsr.images.suffixes import READABLE_SUFFIXES
 
 _NAMES_SHOWN = 3
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the files directly in a folder whose suffix is that of an image, in the order of their names.
+    """Return the images directly in a folder, by suffix or else by content, in the order of their names.
 
     A name that begins with a dot is hidden: a file that some system puts beside images, or one that is just
     being written.
@@ -21,7 +22,7 @@ def list_images(folder: Path) -> list[Path]:
         folder: Where to look.
 
     Returns:
-        At least one file. None of them has been looked into.
+        At least one file. Those of a usual suffix have not been looked into.
 
     Raises:
         DatasetError: There is no such folder, it cannot be read, or it holds no images.
@@ -33,13 +34,21 @@ def list_images(folder: Path) -> list[Path]:
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be read: {error.strerror}") from error
     images = [
-        file
-        for file in files
-        if file.suffix.lower() in READABLE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+        file for file in files if not file.name.startswith(".") and file.is_file() and _looks_like_image(file)
     ]
     if not images:
         raise DatasetError(f"{folder}: no images in it; expected files in {', '.join(READABLE_SUFFIXES)}")
     return images
+
+
+def _looks_like_image(file: Path) -> bool:
+    if file.suffix.lower() in READABLE_SUFFIXES:
+        return True
+    try:
+        with file.open("rb") as opened:
+            return is_image(opened.read(SIGNATURE_BYTES))
+    except OSError as error:
+        raise DatasetError(f"{file}: cannot be read: {error.strerror}") from error
 
 
 def images_by_name(folder: Path, name_of: Callable[[str], str] = str) -> dict[str, Path]:
