@@ -116,6 +116,10 @@ DVMSR_ALWAYS_INLINE Vec abs(Vec a) { return (Vec)((IntVec)a & 0x7fffffffu); }
 DVMSR_ALWAYS_INLINE float sum(Vec v) {
 #if defined(__AVX512F__)
   return _mm512_reduce_add_ps(v);
+#elif defined(__AVX2__)
+  const __m128 quarters = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  const __m128 halves = _mm_add_ps(quarters, _mm_movehl_ps(quarters, quarters));
+  return _mm_cvtss_f32(_mm_add_ss(halves, _mm_movehdup_ps(halves)));
 #else
   float lanes[kLanes];
   store(lanes, v);
@@ -221,8 +225,7 @@ DVMSR_ALWAYS_INLINE Vec silu(Vec x) { return x / (1.0f + exp(-x)); }
 
 // log(1 + exp(x)) = max(x, 0) + log1p(w) with w = exp(-|x|), and log1p(w) = 2 artanh(w / (2 + w)),
 // which keeps the relative precision of small results (delta is often near 1e-4).
-DVMSR_ALWAYS_INLINE Vec softplus(Vec x) {
-  const Vec w = exp(-abs(x));
+DVMSR_ALWAYS_INLINE Vec softplus(Vec x, Vec w) {
   const Vec s = w / (2.0f + w);
   const Vec q = s * s;
   Vec p = broadcast(1.408916723e-01f);
@@ -232,5 +235,7 @@ DVMSR_ALWAYS_INLINE Vec softplus(Vec x) {
   p = fma(p, q, broadcast(1.0f));
   return fma(s + s, p, max(x, Vec{}));
 }
+
+DVMSR_ALWAYS_INLINE Vec softplus(Vec x) { return softplus(x, exp(-abs(x))); }
 
 }  // namespace dvmsr::DVMSR_ISA

@@ -149,19 +149,24 @@ void unpack_sums(const TrainedVimm& m, const float* sums, const VimmArrays<const
   for (std::ptrdiff_t i = 0; i < inner * m.layer.states; ++i) g.A_log[i] *= -std::exp(parameters.A_log[i]);
 }
 
-// `weight(output, row, tap, input)`.
-template <typename Weight>
-TrainedConv pack_conv(Arena& arena, int inputs, int outputs, const float* bias, const Weight& weight) {
+TrainedConv conv_sizes(int inputs, int outputs) {
   TrainedConv m;
   m.inputs = inputs;
   m.outputs = outputs;
   m.in_stride = odd_lines(columns(inputs));
   m.out_stride = odd_lines(columns(outputs));
-  m.conv.bias = bias ? arena.padded(bias, outputs, m.out_stride) : arena.zeros(m.out_stride);
   for (int point = 0; point + 1 < kFilterPoints; ++point) {
     m.places[point] = static_cast<float>(kFilterTransform[point].place);
     m.shares[point] = static_cast<float>(1 / kFilterTransform[point].norm);
   }
+  return m;
+}
+
+// `weight(output, row, tap, input)`.
+template <typename Weight>
+TrainedConv pack_conv(Arena& arena, int inputs, int outputs, const float* bias, const Weight& weight) {
+  TrainedConv m = conv_sizes(inputs, outputs);
+  m.conv.bias = bias ? arena.padded(bias, outputs, m.out_stride) : arena.zeros(m.out_stride);
   pack_filtered(kernels(), inputs, outputs, [&](std::ptrdiff_t count) { return arena.unwritten(count); }, weight,
                 m.conv);
   return m;
@@ -250,8 +255,7 @@ void conv3x3_backward_weight(const ConvShape& shape, const float* x, const float
                              float* grad_bias, int threads) {
   Arena arena;
   const int inputs = shape.inputs, outputs = shape.outputs;
-  const TrainedConv m =
-      pack_conv(arena, inputs, outputs, nullptr, [](auto, int, int, int) { return 0.0f; });
+  const TrainedConv m = conv_sizes(inputs, outputs);
   const std::ptrdiff_t pieces = shape.batch * ((shape.height + TrainedConv::kRows - 1) / TrainedConv::kRows);
   const std::ptrdiff_t pixels = shape.height * shape.width;
   float* sums = arena.unwritten(pieces * m.sums());

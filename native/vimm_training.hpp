@@ -206,8 +206,9 @@ inline void softplus_with_slope(const Vimm& m, int tokens, float* delta, float* 
   for (int t = 0; t < tokens; ++t)
     for (int d = 0; d < m.inner_channels; d += kLanes) {
       const Vec raw = load(delta + t * m.inner_stride + d);
-      store(delta + t * m.inner_stride + d, softplus(raw));
-      store(slope + t * m.inner_stride + d, sigmoid(raw));
+      const Vec w = exp(-abs(raw)), share = 1.0f / (1.0f + w);
+      store(delta + t * m.inner_stride + d, softplus(raw, w));
+      store(slope + t * m.inner_stride + d, raw > 0 ? share : w * share);
     }
 }
 
