@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dvmsr.batch import BatchReport, Done, Failed, Progress, plan_files, run_tasks
+from dvmsr.batch import BatchReport, Done, Failed, Progress, plan_files, run, run_tasks
 from dvmsr.images import read_image
 from dvmsr.inference.files import FileOptions
 
@@ -90,3 +90,22 @@ def test_a_system_s_error_is_of_its_file_alone(tmp_path, write_noise, upscaler, 
     monkeypatch.setattr("dvmsr.batch.run.upscale_file", fail)
     (event,) = [event for event in run_tasks(upscaler, plan.tasks, OPTIONS) if isinstance(event, Failed)]
     assert event.failure.message == f"{tmp_path / 'a.png'}: Input/output error"
+
+
+def test_lack_of_memory_is_of_its_image_alone(tmp_path, write_noise, upscaler, monkeypatch):
+    """The one after it may be smaller."""
+    for name in ("a.png", "b.png"):
+        write_noise(tmp_path / name)
+    plan = plan_files([tmp_path], tmp_path / "out", scale=4)
+
+    def upscale_first_not(upscaler, source, *arguments, **settings):
+        if source.name == "a.png":
+            raise MemoryError
+        return upscale_file(upscaler, source, *arguments, **settings)
+
+    upscale_file = run.upscale_file
+    monkeypatch.setattr(run, "upscale_file", upscale_first_not)
+    events = list(run_tasks(upscaler, plan.tasks, OPTIONS))
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert failed.failure.message == f"{tmp_path / 'a.png'}: not enough memory to enlarge it; free some"
+    assert [event.file.source.name for event in events if isinstance(event, Done)] == ["b.png"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,6 +165,12 @@ class TestDamagedFiles:
 
     def test_folder(self, tmp_path):
         assert error_of(tmp_path) == "cannot read weights: Is a directory"
+
+    def test_pipe(self, tmp_path):
+        """That nobody writes into, and that would be waited for."""
+        os.mkfifo(tmp_path / "pipe")
+        assert error_of(tmp_path / "pipe").startswith("expected a file of weights, got a pipe or device")
+        assert error_of(Path("/dev/null")).startswith("expected a file of weights, got a pipe or device")
 
     @pytest.mark.parametrize("start", [b"", b"PK\x03\x04", b"\x80\x02"])
     @pytest.mark.parametrize("length", [0, 1, 7, 5000])

@@ -87,6 +87,11 @@ class _Worker:
             events.put(self._do(task, events))
         except (DvmsrError, OSError) as error:
             events.put(Failed(task, error))
+        except MemoryError as error:
+            # The next image may be smaller.
+            lack = DvmsrError(f"{task.source}: not enough memory to enlarge it; free some")
+            lack.__cause__ = error
+            events.put(Failed(task, lack))
         except BaseException as error:
             events.put(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -132,6 +133,12 @@ def save_weights(
 
 def _read(file: Path) -> tuple[dict[str, StoredTensor], dict[str, str]]:
     try:
+        mode = file.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # A pipe that nobody writes into would be waited for, and none can be read twice.
+            raise WeightsError(
+                f"{file}: expected a file of weights, got a pipe or device: copy it to a file first"
+            )
         with file.open("rb") as stream:
             start = stream.read(4)
     except OSError as error:
