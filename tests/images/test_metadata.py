@@ -170,6 +170,27 @@ def test_texts_in_formats_with_less_room(tmp_path):
         assert notes == [f"the text or comment is lost: {name} holds none"]
 
 
+def test_description_is_not_replaced_by_a_text(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "described"
+    picture().save(tmp_path / "low.jpg", exif=exif.tobytes(), comment=b"a comment")
+    assert enlarge(tmp_path / "low.jpg", tmp_path / "high.tif") == [
+        "the text or comment is lost: TIFF holds one, and has a description"
+    ]
+    with tifffile.TiffFile(tmp_path / "high.tif") as file:
+        assert file.pages[0].tags[270].value == "described"
+
+
+def test_what_is_too_large_for_a_segment_is_said(tmp_path):
+    packet = XMP.replace(b"</rdf:RDF>", b" " * 70_000 + b"</rdf:RDF>")
+    picture().save(tmp_path / "low.webp", xmp=packet, lossless=True)
+    (note,) = enlarge(tmp_path / "low.webp", tmp_path / "high.jpg")
+    assert re.fullmatch(r"EXIF or XMP data of 70,\d\d\d bytes is lost: JPEG holds 65,533", note)
+    with Image.open(tmp_path / "high.jpg") as image:
+        assert "xmp" not in image.info
+    assert enlarge(tmp_path / "low.webp", tmp_path / "high.png") == []
+
+
 @pytest.mark.parametrize("source", ["jpg", "gif"])
 def test_comments(tmp_path, source):
     picture().save(tmp_path / f"low.{source}", comment="für alle".encode())

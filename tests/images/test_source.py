@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
 
 import numpy as np
@@ -44,6 +45,43 @@ def test_other_kinds_are_named_whatever_their_suffix(tmp_path, content, told):
     path.write_bytes(content)
     with pytest.raises(ImageReadError, match=rf"image\.png: {told}.* expected PNG, JPEG, "):
         open_image(path)
+
+
+def test_box_that_claims_gigabytes(tmp_path):
+    """Looking through them took minutes."""
+    path = tmp_path / "image.avif"
+    path.write_bytes(b"\xff\xff\xff\xffftypmif1" + bytes(500))
+    start = time.monotonic()
+    with pytest.raises(ImageReadError):
+        open_image(path)
+    assert time.monotonic() - start < 5
+
+
+def test_message_that_is_no_text(tmp_path):
+    """Of a property of the file that libvips names in bytes; pyvips could tell of no error any more."""
+    write(tmp_path / "whole.avif", noise(8, 8))
+    content = bytearray((tmp_path / "whole.avif").read_bytes())
+    at = content.index(b"pixi")
+    content[at : at + 4] = b"p\xe3\xffi"
+    # Marked as essential, so that it may not be passed over.
+    path = tmp_path / "image.avif"
+    path.write_bytes(content)
+    messages = []
+    associations = content.index(b"ipma")
+    places = range(associations + 8, associations + 32)
+    for place in places:
+        changed = content.copy()
+        changed[place] |= 0x80
+        path.write_bytes(changed)
+        try:
+            read_image(path)
+        except ImageReadError as error:
+            messages.append(str(error))
+    assert any("\N{REPLACEMENT CHARACTER}" in message for message in messages)
+    assert not any("\n" in message for message in messages)
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(ImageReadError, match="not an image"):
+        open_image(tmp_path / "text.png")
 
 
 def test_files_of_libvips_are_refused(tmp_path):
@@ -120,6 +158,7 @@ def test_most_pixels(tmp_path):
 
 
 def test_row_that_does_not_fit_into_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "_LITTLE_BYTES", 0)
     monkeypatch.setattr(limits, "available_memory", lambda: 1 << 30)
     path = empty_png(tmp_path / "image.png", 10_000_000, 2)
     with pytest.raises(ImageReadError, match="needs about 2,441 MiB of memory, and 1,024 MiB are free"):
@@ -142,6 +181,7 @@ def test_memory_is_known_before_decoding(tmp_path, monkeypatch, suffix, options,
     path = write(tmp_path / f"image.{suffix}", noise(60, 40), **options)
     rows = open_image(path).decoding_bytes - bytes_per_pixel * 60 * 40
     assert rows in (40 * 3 * 256, 40 * 4 * 256)
+    monkeypatch.setattr(limits, "_LITTLE_BYTES", 0)
     monkeypatch.setattr(limits, "available_memory", lambda: 40 * 3 * 256 + 50)
     if bytes_per_pixel:
         with pytest.raises(ImageReadError, match=r"needs about .* MiB of memory"):
@@ -152,6 +192,7 @@ def test_memory_is_known_before_decoding(tmp_path, monkeypatch, suffix, options,
 
 def test_whole_image_that_does_not_fit(tmp_path, monkeypatch):
     path = write(tmp_path / "image.png", noise(2000, 100))
+    monkeypatch.setattr(limits, "_LITTLE_BYTES", 0)
     monkeypatch.setattr(limits, "available_memory", lambda: 500_000)
     assert open_image(path).height == 2000
     with pytest.raises(ImageReadError, match="of memory"):

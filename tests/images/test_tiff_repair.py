@@ -61,6 +61,15 @@ def test_white_can_be_zero(write_tiff):
     assert np.array_equal(read[..., :1], 65535 - np.round(pixels * (65535 / 4095)))
 
 
+def test_metadata_of_12_bits(write_tiff):
+    """The description is in Latin-1, which TIFF does not know, and programs write."""
+    tags = {270: (2, b"Gr\xfc\xdfe\0"), 700: (7, b"<x/>")}
+    reader = open_image(write_tiff(ramp(9, 7, 1, 12), bits=12, photometric=1, tags=tags))
+    metadata = reader.metadata()
+    assert metadata.xmp == b"<x/>"
+    assert b"Gr\xfc\xdfe" in metadata.exif
+
+
 def test_turned_pixels_of_12_bits(write_tiff):
     pixels = ramp(9, 7, 1, 12)
     read = read_image(write_tiff(pixels, bits=12, photometric=1, tags={274: (3, [6])}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -11,6 +12,19 @@ from dvmsr.errors import ImageReadError
 from dvmsr.images.other_formats import KINDS, OtherImage
 from dvmsr.images.source import SourceFile
 from dvmsr.images.tiff_repair import OddPixels, repair, to_pixels
+
+
+def _text_of(text: Any) -> str:
+    """What pyvips makes of libvips' messages, which it takes for UTF-8: a damaged file's may be none."""
+    if text == pyvips.ffi.NULL:
+        return ""
+    found = pyvips.ffi.string(text)
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
+
+
+# Else an error of libvips is one of decoding text, and stays for the next file.
+pyvips.error._to_string = _text_of
+pyvips._to_string = _text_of
 
 # Whatever a file is named, no other loader of libvips' is meant to see it.
 pyvips.block_untrusted_set(True)

@@ -140,7 +140,9 @@ def _kind(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     if head[4:8] == b"ftyp":
-        brands = [head[8:12], *(head[at : at + 4] for at in range(16, int.from_bytes(head[:4], "big"), 4))]
+        # The box may claim to be of any size.
+        end = min(int.from_bytes(head[:4], "big"), len(head))
+        brands = [head[8:12], *(head[at : at + 4] for at in range(16, end, 4))]
         if any(brand in _AVIF_BRANDS for brand in brands):
             return "AVIF"
         if any(brand in _HEIC_BRANDS for brand in brands):

@@ -21,6 +21,7 @@ _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR = 256, 257, 258, 262, 27
 _ORIENTATION, _RESOLUTION_UNIT, _PREDICTOR, _TILE_WIDTH, _EXTRA_SAMPLES = 274, 296, 317, 322, 338
 _PRIVATE = 65_000
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CIELAB = 0, 1, 2, 8
+_CARRIED = ("orientation", "xmp-data", "iptc-data", "icc-profile-data")
 _READ_BITS = (1, 2, 4, 8, 16, 32, 64)
 _ROWS = 256
 _FULL = 65535
@@ -159,7 +160,7 @@ def to_pixels(shown: pyvips.Image, odd: OddPixels) -> pyvips.Image:
     image = pyvips.Image.new_from_array(pixels).copy(
         interpretation=interpretation, xres=shown.xres, yres=shown.yres
     )
-    for name in shown.get_fields():
-        if shown.get_typeof(name) and name not in image.get_fields():
+    for name in _CARRIED:
+        if shown.get_typeof(name):
             image.set_type(shown.get_typeof(name), name, shown.get(name))
     return image

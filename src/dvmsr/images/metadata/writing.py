@@ -155,7 +155,7 @@ def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: dic
         tags = {**tags, _IPTC: (_UNDEFINED, len(metadata.iptc), metadata.iptc)}
     if metadata.texts:
         if _IMAGE_DESCRIPTION in tags:
-            lost += _lost("TIFF", texts=metadata.texts)
+            lost.append("the text or comment is lost: TIFF holds one, and has a description")
         else:
             lines = [t if keyword == "Comment" else f"{keyword}: {t}" for keyword, t in metadata.texts]
             data = "\n".join(lines).encode() + b"\0"
