@@ -237,3 +237,25 @@ def test_completion():
     command = [sys.executable, "-m", "dvmsr", "--show-completion", "bash"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "complete" in done.stdout
+
+
+@pytest.mark.parametrize("scale", ["2", "8"])
+def test_memory_of_other_sizes_does_not_grow_with_the_height(tmp_path, network, scale):
+    """By 600 rows more, which at a scale of 8 are 34,000 KiB of output."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the peak of a process is read from /proc, which is Linux's")
+    program = """
+import atexit
+from pathlib import Path
+atexit.register(lambda: print(Path("/proc/self/status").read_text()))
+from dvmsr.cli import main
+main()
+"""
+    peaks = []
+    for height in (150, 750):
+        source, target = tmp_path / f"{height}.png", tmp_path / f"{height}.high.png"
+        pyvips.Image.black(300, height, bands=3).copy(interpretation="srgb").write_to_file(str(source))
+        command = [sys.executable, "-c", program, "upscale", *network, source, "-o", target, "-s", scale]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+        peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]))
+    assert peaks[1] - peaks[0] < 15_000, "KiB more for 600 rows more"

@@ -147,6 +147,7 @@ def test_large_images_are_refused_before_they_are_decoded(tmp_path, monkeypatch,
         open_image(tmp_path / name, max_pixels=9_999)
     monkeypatch.setattr(limits, "_LITTLE_BYTES", 0)
     monkeypatch.setattr(limits, "available_memory", lambda: 70_000)
+    monkeypatch.setattr(limits, "LITTLE_BYTES", 0)
     with pytest.raises(ImageReadError, match="of memory"):
         open_image(tmp_path / name)
 

@@ -103,14 +103,16 @@ def upscale_files(
     plan = leave_out_what_cannot_fit(plan, upscaler, options)
     report = BatchReport.of_plan(plan)
     total = sum(task.width * task.height for task in plan.tasks)
+    finished = 0
     under_way: dict[Path, int] = {}
     for event in run_tasks(upscaler, plan.tasks, options):
         task = event.task
         if isinstance(event, Progress):
             under_way[task.source] = event.finished
         else:
-            under_way[task.source] = task.width * task.height
+            under_way.pop(task.source, None)
+            finished += task.width * task.height
             report.add(event)
         if progress is not None:
-            progress(sum(under_way.values()), total)
+            progress(finished + sum(under_way.values()), total)
     return report

@@ -14,7 +14,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
 _MEBI = 1 << 20
 # Asking the system takes a millisecond, a fortieth of a small image's time: not done for less than this.
-_LITTLE_BYTES = 8 * _MEBI
+LITTLE_BYTES = 8 * _MEBI
 
 
 def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -40,7 +40,7 @@ def check_memory(path: Path, needed: int) -> None:
     Raises:
         ImageReadError: There is less.
     """
-    if needed < _LITTLE_BYTES:
+    if needed < LITTLE_BYTES:
         return
     free = available_memory()
     if free is not None and needed > free:
