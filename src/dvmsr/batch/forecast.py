@@ -18,6 +18,7 @@ from dvmsr.batch.plan import BatchPlan, FileTask
 from dvmsr.batch.run import part_by_size
 from dvmsr.batch.sources import Failure
 from dvmsr.config import NetworkConfig
+from dvmsr.images import encoding_bytes
 from dvmsr.images.limits import available_memory
 from dvmsr.inference.ensemble import ensemble_bytes
 from dvmsr.inference.files import FileOptions
@@ -27,14 +28,13 @@ from dvmsr.inference.upscaler import Upscaler, rows_at_once
 
 # Python, libvips and the weights.
 _BASE_BYTES = 85 << 20
-# Of a pixel of the target: seconds of one core, the part of its bytes that is left, and bytes of memory of
-# the encoders that hold the whole image.
+# Of a pixel of the target: seconds of one core, and the part of its bytes that is left.
 _CODECS = {
-    "png": (20e-9, 0.4, 0),
-    "jpg": (12e-9, 0.1, 0),
-    "tif": (150e-9, 0.35, 0),
-    "webp": (300e-9, 0.05, 12),
-    "avif": (6000e-9, 0.05, 24),
+    "png": (20e-9, 0.4),
+    "jpg": (12e-9, 0.1),
+    "tif": (150e-9, 0.35),
+    "webp": (300e-9, 0.05),
+    "avif": (6000e-9, 0.05),
 }
 _CODECS |= {"jpeg": _CODECS["jpg"], "tiff": _CODECS["tif"]}
 # Rows that libvips keeps on their way into the encoder.
@@ -163,7 +163,9 @@ def task_bytes(upscaler: Upscaler, task: FileTask, options: FileOptions) -> int:
     passes = pass_sizes((task.width, task.height), (task.target_width, task.target_height), scale)
     pixels = task.target_width * min(task.target_height, _ENCODER_ROWS)
     needed = task.decoding_bytes + pixels * task.pixel_bytes
-    needed += task.target_width * task.target_height * _codec(task)[2]
+    # Of two bytes the second may be alpha; it may also be the half of a grey of 16 bits, which takes less.
+    has_alpha = task.pixel_bytes in (2, 4, 8)
+    needed += encoding_bytes(task.target, task.target_width, task.target_height, alpha=has_alpha)
     for width, _ in passes:
         # The block that is made of a block, as it is and on its way into the encoder.
         block = rows_at_once(width) * width * 3 * scale**2 * (4 if len(passes) > 1 else 2)
@@ -173,7 +175,7 @@ def task_bytes(upscaler: Upscaler, task: FileTask, options: FileOptions) -> int:
     return needed
 
 
-def _codec(task: FileTask) -> tuple[float, float, int]:
+def _codec(task: FileTask) -> tuple[float, float]:
     return _CODECS[task.target.suffix.lower()[1:]]
 
 
