@@ -1,4 +1,4 @@
-"""Time and peak memory of training on the CPU: native kernels against their definitions, in one run.
+"""Time and peak memory of training on the CPU: native kernels against slower forms, in one run.
 
 Two tasks: a whole step of the student (forward, backward, Adam) at batch 8 of 32x32 LR patches, and the
 selective scan alone, forward and backward, at batch 8 and 4,096 tokens.
@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from workers import load_average, measure, write_report
 
+KERNELS = ["cpu", "composed", "reference"]
 RESULT = Path(__file__).parent / "results" / "training_step.json"
 
 
@@ -24,7 +28,8 @@ class Case:
     """"step" or "scan"."""
 
     kernels: str
-    """"cpu", the native ones, or "reference"."""
+    """"cpu", the native ones; "composed", the native scan and causal convolution between PyTorch's products
+    and convolutions; or "reference"."""
 
     threads: int
     batch: int
@@ -102,11 +107,21 @@ def build(case: Case) -> Callable[[], object]:
     torch.set_num_threads(case.threads)
     run = TASKS[case.task](case)
 
+    composed = case.kernels == "composed"
+
     def with_kernels() -> None:
-        with using(case.kernels):
+        with using("cpu" if composed else case.kernels), compose() if composed else nullcontext():
             run()
 
     return with_kernels
+
+
+def compose() -> AbstractContextManager[object]:
+    """Put PyTorch's products in the place of the fused kernels."""
+    from dvmsr.kernels import cpu, reference
+
+    vimm = partial(reference.vimm, conv=cpu.causal_conv1d, scan=cpu.selective_scan)
+    return patch.multiple(cpu, vimm=vimm, conv3x3=reference.conv3x3)
 
 
 def print_table(rows: Sequence[Row]) -> None:
@@ -118,9 +133,9 @@ def print_table(rows: Sequence[Row]) -> None:
     table = Table(title=f"Training on the CPU, {rows[0].threads} threads, medians")
     for heading in ("task", "kernels"):
         table.add_column(heading)
-    for heading in ("batch x tokens", "ms", "/ cpu", "MiB before", "peak MiB"):
+    for heading in ("batch x tokens", "ms", "/ first", "MiB before", "peak MiB"):
         table.add_column(heading, justify="right")
-    fast = {row.task: row.seconds for row in rows if row.kernels == "cpu"}
+    fast = {row.task: row.seconds for row in reversed(rows)}
     for row in rows:
         table.add_row(
             row.task,
@@ -142,6 +157,14 @@ def main() -> None:
     parser.add_argument(
         "--tokens", type=int, default=4096, help="length of the scan's sequences (default: 4096)"
     )
+    parser.add_argument(
+        "--kernels",
+        nargs="+",
+        choices=KERNELS,
+        default=KERNELS,
+        help="what is measured: the fused kernels, PyTorch's products with the native scan, the definitions"
+        " (default: all; the ratios are to the first)",
+    )
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each case (default: 5)")
     parser.add_argument(
         "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
@@ -152,9 +175,9 @@ def main() -> None:
     rows: list[Row] = []
     # One task after the other: the definitions of both at once need much memory.
     for task, tokens in (("step", options.patch**2), ("scan", options.tokens)):
-        cases = [
-            Case(task, kernels, options.threads, options.batch, tokens) for kernels in ("cpu", "reference")
-        ]
+        # The scan alone has no products.
+        chosen = [kernels for kernels in options.kernels if (task, kernels) != ("scan", "composed")]
+        cases = [Case(task, kernels, options.threads, options.batch, tokens) for kernels in chosen]
         measured = measure(build, cases, warm_up=1, repeats=options.repeats)
         rows += [Row(**asdict(case), **asdict(result)) for case, result in zip(cases, measured, strict=True)]
     print_table(rows)

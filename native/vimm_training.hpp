@@ -225,6 +225,7 @@ struct PartBackward {
   const float* h;  // (groups, states, kLanes) before the part
   float* G;        // (states, inner_stride)
   float* dA;       // (states, inner_stride), as sums
+  const float* coming;  // a part of what the next chunk reads, or null
 };
 
 inline void scan_part_backward(const TrainedVimm& m, const PartBackward& p, int tokens, float* dD, float* d_bias,
@@ -242,6 +243,11 @@ inline void scan_part_backward(const TrainedVimm& m, const PartBackward& p, int 
     // The states before the next part, which lie before these, come from memory meanwhile.
     for (int n = 0; n < layer.states; n += 64 / static_cast<int>(sizeof(Vec)))
       __builtin_prefetch(p.h + d * layer.states + n * kLanes - m.kept_state());
+    if (p.coming) {
+      constexpr int kLine = 64 / sizeof(float);
+      const std::ptrdiff_t share = kPart * m.pair_stride / m.inner_width;  // for each channel
+      for (std::ptrdiff_t i = share * d; i < share * (d + kLanes); i += kLine) __builtin_prefetch(p.coming + i);
+    }
     for (int t = 0; t < tokens; ++t) {
       const Vec z = load(p.z + t * m.pair_stride + d);
       const Vec open = sigmoid(z);
@@ -335,7 +341,8 @@ inline void vimm_training_backward(const TrainedVimm& m, const float* x, const f
                                  d_pairs + first * m.pair_stride + inner,
                                  kept.states + (start + first) / kPart * m.kept_state(),
                                  G,
-                                 dA};
+                                 dA,
+                                 start ? pairs + (first - kChunk) * m.pair_stride : nullptr};
       scan_part_backward(m, part, tokens - first < kPart ? tokens - first : kPart, sums + at.D, sums + at.dt_bias,
                          scratch);
     }

@@ -21,6 +21,7 @@ def test_measures_and_writes(tmp_path):
     rows = json.loads(output.read_text())["rows"]
     assert [(row["task"], row["kernels"], row["tokens"]) for row in rows] == [
         ("step", "cpu", 16),
+        ("step", "composed", 16),
         ("step", "reference", 16),
         ("scan", "cpu", 20),
         ("scan", "reference", 20),
