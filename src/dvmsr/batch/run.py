@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +123,8 @@ def run_tasks(
     *,
     profile: bool = False,
     hashes: bool = False,
-) -> Iterator[TaskEvent]:
+    late: list[Done | Failed] | None = None,
+) -> Generator[TaskEvent, None, None]:
     """Enlarge image files. What fails is told, and the others are done.
 
     On a CPU as many small images as the upscaler has threads are done at a time, then large ones one after
@@ -136,6 +137,7 @@ def run_tasks(
         options: How they are enlarged.
         profile: Whether to count where the engine's time goes; then the images are done one at a time.
         hashes: Whether to take the SHA-256 of the files.
+        late: Takes what still ended while the work was being stopped.
 
     Yields:
         What happens, as it happens. For each task one ``Done`` or ``Failed`` in the end.
@@ -162,6 +164,10 @@ def run_tasks(
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            while not events.empty():
+                unseen = events.get()
+                if late is not None and isinstance(unseen, (Done, Failed)):
+                    late.append(unseen)
         stop.clear()
 
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +114,8 @@ class _Run:
         self._names = names
         self._to_standard_output = to_standard_output
         self._report = BatchReport.of_plan(plan)
+        # What still ended while the run was being stopped.
+        self._late: list[Done | Failed] = []
 
     def go(self) -> BatchReport:
         plan, settings = self._plan, self._settings
@@ -122,6 +124,8 @@ class _Run:
             self._tell_plan()
             self._enlarge()
         finally:
+            for event in self._late:
+                self._report.add(event)
             if settings.report is not None:
                 size = settings.options.size
                 asked = {"size": size.tag if size else f"x{self._upscaler.scale}"}
@@ -153,17 +157,18 @@ class _Run:
             settings.options,
             profile=settings.profile,
             hashes=settings.report is not None,
+            late=self._late,
         )
-        with RunProgress(tasks) as progress:
+        with closing(events), RunProgress(tasks) as progress:
             for event in events:
+                if isinstance(event, (Done, Failed)):
+                    self._report.add(event)
                 progress.update(event)
                 if isinstance(event, Failed):
                     if settings.debug:
                         raise event.error
-                    self._report.add(event)
                     self._say(f"dvmsr: error: {event.failure.message}", error=True)
                 elif isinstance(event, Done):
-                    self._report.add(event)
                     self._tell_done(event)
 
     def _tell_done(self, done: Done) -> None:
