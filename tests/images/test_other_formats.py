@@ -145,9 +145,8 @@ def test_large_images_are_refused_before_they_are_decoded(tmp_path, monkeypatch,
     Image.fromarray(noise(100, 100)).save(tmp_path / name)
     with pytest.raises(ImageReadError, match="more than the 9,999 that are taken"):
         open_image(tmp_path / name, max_pixels=9_999)
-    monkeypatch.setattr(limits, "_LITTLE_BYTES", 0)
-    monkeypatch.setattr(limits, "available_memory", lambda: 70_000)
     monkeypatch.setattr(limits, "LITTLE_BYTES", 0)
+    monkeypatch.setattr(limits, "available_memory", lambda: 70_000)
     with pytest.raises(ImageReadError, match="of memory"):
         open_image(tmp_path / name)
 

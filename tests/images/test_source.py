@@ -158,9 +158,8 @@ def test_most_pixels(tmp_path):
 
 
 def test_row_that_does_not_fit_into_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(limits, "_LITTLE_BYTES", 0)
-    monkeypatch.setattr(limits, "available_memory", lambda: 1 << 30)
     monkeypatch.setattr(limits, "LITTLE_BYTES", 0)
+    monkeypatch.setattr(limits, "available_memory", lambda: 1 << 30)
     path = empty_png(tmp_path / "image.png", 10_000_000, 2)
     with pytest.raises(ImageReadError, match="needs about 2,441 MiB of memory, and 1,024 MiB are free"):
         open_image(path)
@@ -182,9 +181,8 @@ def test_memory_is_known_before_decoding(tmp_path, monkeypatch, suffix, options,
     path = write(tmp_path / f"image.{suffix}", noise(60, 40), **options)
     rows = open_image(path).decoding_bytes - bytes_per_pixel * 60 * 40
     assert rows in (40 * 3 * 256, 40 * 4 * 256)
-    monkeypatch.setattr(limits, "_LITTLE_BYTES", 0)
-    monkeypatch.setattr(limits, "available_memory", lambda: 40 * 3 * 256 + 50)
     monkeypatch.setattr(limits, "LITTLE_BYTES", 0)
+    monkeypatch.setattr(limits, "available_memory", lambda: 40 * 3 * 256 + 50)
     if bytes_per_pixel:
         with pytest.raises(ImageReadError, match=r"needs about .* MiB of memory"):
             open_image(path)
@@ -194,9 +192,8 @@ def test_memory_is_known_before_decoding(tmp_path, monkeypatch, suffix, options,
 
 def test_whole_image_that_does_not_fit(tmp_path, monkeypatch):
     path = write(tmp_path / "image.png", noise(2000, 100))
-    monkeypatch.setattr(limits, "_LITTLE_BYTES", 0)
-    monkeypatch.setattr(limits, "available_memory", lambda: 500_000)
     monkeypatch.setattr(limits, "LITTLE_BYTES", 0)
+    monkeypatch.setattr(limits, "available_memory", lambda: 500_000)
     assert open_image(path).height == 2000
     with pytest.raises(ImageReadError, match="of memory"):
         read_image(path)

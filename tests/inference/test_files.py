@@ -189,7 +189,7 @@ def test_result_has_the_source_s_time(tmp_path, upscaler):
 )
 def test_memory_is_known_before_the_work(tmp_path, upscaler, monkeypatch, width, height, target, free, fits):
     write_noise(tmp_path / "low.png", height=height, width=width)
-    monkeypatch.setattr("dvmsr.images.limits._LITTLE_BYTES", 0)
+    monkeypatch.setattr("dvmsr.images.limits.LITTLE_BYTES", 0)
     monkeypatch.setattr("dvmsr.images.limits.available_memory", lambda: free)
     monkeypatch.setattr("dvmsr.images.limits.LITTLE_BYTES", 0)
     if fits:
