@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
 import numpy as np
+import pyte
 import pytest
 import pyvips
 
@@ -141,7 +145,10 @@ def test_table_on_a_terminal(network, tmp_path):
     for name in "abc":
         write_noise(tmp_path / "in" / f"{name}.png")
     terminal, child = pty.openpty()
-    process = subprocess.Popen([*COMMAND, *network, str(tmp_path / "in")], stdout=child, stderr=child)
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("4H", 30, 120, 0, 0))
+    # Short names, so that no line is broken.
+    command = [*COMMAND, *network, "in"]
+    process = subprocess.Popen(command, stdout=child, stderr=child, cwd=tmp_path)
     os.close(child)
     shown = b""
     # Reading from a terminal whose other end is closed is an error on Linux.
@@ -152,8 +159,14 @@ def test_table_on_a_terminal(network, tmp_path):
         pass
     os.close(terminal)
     assert process.wait(timeout=30) == 0
-    assert b"pixels written" in shown
-    assert re.search(rb"enlarged\W+3 ", shown)
+    screen = pyte.Screen(120, 30)
+    pyte.ByteStream(screen).feed(shown)
+    lines = [line.rstrip() for line in screen.display if line.strip()]
+    # The bar is gone, and no line stands on what is left of it.
+    for name, line in zip("abc", lines[:3], strict=True):
+        assert re.fullmatch(rf"in/{name}\.png \d+x\d+ -> in_x4/{name}_x4\.png \d+x\d+ in .*/s\)", line)
+    assert "pixels written" in "".join(lines)
+    assert re.search(r"enlarged\W+3 ", "".join(lines[3:]))
 
 
 def test_interruption_of_a_folder_leaves_nothing_half(network, tmp_path):
@@ -261,3 +274,69 @@ main()
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
         peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]))
     assert peaks[1] - peaks[0] < 15_000, "KiB more for 600 rows more"
+
+
+def test_a_comparison_is_written_over_no_image(network, tmp_path):
+    """Neither over its own source nor over another input, whatever is asked for."""
+    options = ["--compare", "--overwrite"]
+    write_noise(tmp_path / "own_compare.png", 20, 12)
+    write_noise(tmp_path / "cat.png", 20, 12)
+    write_noise(tmp_path / "cat_x4_compare.png", 60, 50)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def run(*arguments):
+        command = [*COMMAND, *network, *map(str, arguments), *options]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    done = run("own_compare.png", "-o", "own.png")
+    assert done.returncode == 2
+    assert "own_compare.png: is an image to be enlarged" in done.stderr
+    # Larger than what a comparison of cat.png would be, so it is a photograph.
+    done = run("cat.png", "cat_x4_compare.png", "-o", ".")
+    assert done.returncode == 2
+    assert "cat_x4_compare.png: is an image to be enlarged" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path.name for path in tmp_path.iterdir()} - {path.name for path in before} == {
+        "cat_x4_compare_x4.png",
+        "cat_x4_compare_x4_compare.png",
+    }
+
+
+def test_a_comparison_that_exists_is_said_before_the_work(network, tmp_path):
+    write_noise(tmp_path / "cat.png", 20, 12)
+    (tmp_path / "large_compare.png").write_bytes(b"mine")
+    command = [*COMMAND, *network, "cat.png", "--compare", "-o", "large.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "large_compare.png: exists already" in done.stderr
+    assert not (tmp_path / "large.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        ("cat.png", "exists already and is no report"),
+        ("other.json", "exists already and is no report"),
+        ("out.png", "is one of the results"),
+        ("missing/report.json", "its folder is missing"),
+    ],
+)
+def test_a_report_is_written_over_nothing_else(network, tmp_path, report, message):
+    write_noise(tmp_path / "cat.png", 20, 12)
+    (tmp_path / "other.json").write_text('{"counts": 3}')
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    command = [*COMMAND, *network, "cat.png", "-o", "out.png", "--report", report]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"dvmsr: error: {re.escape(report)}: [^\n]+\n", done.stderr)
+    assert message in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_link_that_leads_to_itself_is_no_result(network, tmp_path):
+    write_noise(tmp_path / "cat.png", 20, 12)
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    command = [*COMMAND, *network, "cat.png", "-o", "loop.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"dvmsr: error: loop\.png: [^\n]+\n", done.stderr)

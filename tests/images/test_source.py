@@ -13,10 +13,12 @@ import zlib
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 
 from dvmsr.errors import ImageReadError
 from dvmsr.images import limits, open_image, read_image, source
 from dvmsr.images.limits import MAX_PIXELS, available_memory
+from dvmsr.images.tiff_structure import strip_bytes
 
 
 def noise(height, width):
@@ -266,3 +268,19 @@ def test_jpeg_of_harmless_oddities_is_read(tmp_path):
     with pytest.raises(pyvips.Error):
         pyvips.Image.new_from_file(str(tmp_path / "image.jpg"), fail_on="warning").avg()
     assert np.array_equal(read_image(tmp_path / "image.jpg"), expected)
+
+
+def test_planes_of_a_tiff_are_counted_by_their_strips(tmp_path):
+    """A file of a few hundred bytes can claim one strip as high as the image."""
+    path = tmp_path / "planes.tif"
+    image = np.zeros((3, 64, 40), np.uint16)
+    tifffile.imwrite(path, image, planarconfig="separate", photometric="rgb", rowsperstrip=64)
+    with path.open("rb") as file:
+        assert strip_bytes(file, 0) == 64 * 40 * 3 * 2
+        assert strip_bytes(file, 1) == 0
+    together = tmp_path / "together.tif"
+    tifffile.imwrite(together, np.moveaxis(image, 0, 2), photometric="rgb", rowsperstrip=64)
+    with together.open("rb") as file:
+        assert strip_bytes(file, 0) == 0
+    difference = open_image(path).decoding_bytes - open_image(together).decoding_bytes
+    assert difference == 64 * 40 * 3 * 2

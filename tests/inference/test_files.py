@@ -200,6 +200,16 @@ def test_memory_is_known_before_the_work(tmp_path, upscaler, monkeypatch, width,
         assert [path.name for path in tmp_path.iterdir()] == ["low.png"]
 
 
+def test_a_comparison_is_never_written_over_its_source(tmp_path, upscaler):
+    write_noise(tmp_path / "high_compare.png")
+    before = (tmp_path / "high_compare.png").read_bytes()
+    options = FileOptions(compare=True, overwrite=True)
+    with pytest.raises(ImageWriteError, match=r"high_compare\.png: is the input file itself"):
+        upscale_file(upscaler, tmp_path / "high_compare.png", tmp_path / "high.png", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["high_compare.png"]
+    assert (tmp_path / "high_compare.png").read_bytes() == before
+
+
 @pytest.mark.parametrize(("channels", "side"), [(3, 30), (4, 30), (1, 30), (3, 300)])
 def test_comparison(tmp_path, upscaler, channels, side):
     write_noise(tmp_path / "low.png", height=side, width=side + 10, channels=channels)
@@ -215,6 +225,6 @@ def test_comparison(tmp_path, upscaler, channels, side):
         assert np.array_equal(both[:, width + 8 :], high)
         low = imresize(read_image(tmp_path / "low.png"), 4)[top : top + height, left : left + width]
         assert np.abs(both[:, :width].astype(int) - low).mean() < 3
-    with pytest.raises(ImageWriteError, match=r"high\.png: exists already"):
+    with pytest.raises(ImageWriteError, match=r"high_compare\.png: exists already"):
         upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", options)
     upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", replace(options, overwrite=True))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dvmsr.batch.sources import PassedOver, Source
 from dvmsr.errors import DvmsrError
+from dvmsr.images import comparison_size
 from dvmsr.inference.sizes import OutputSize
 
 _NAME = re.compile(
@@ -57,8 +58,7 @@ def part_earlier_outputs(
 def _fits(match: re.Match[str], path: Path, origin: Path, measure: Callable[[Path], tuple[int, int]]) -> bool:
     try:
         size = _asked(match).of(*measure(origin))
-        # A picture of both is as large as it was made.
-        return match["compare"] is not None or measure(path) == size
+        return measure(path) == (comparison_size(*size) if match["compare"] else size)
     except DvmsrError:
         return False
 

@@ -46,20 +46,20 @@ def name_targets(
     ]
     # Whoever keeps its suffix has the first choice of names.
     order = sorted(range(len(sources)), key=lambda i: sources[i].path.suffix != endings[i])
-    wanted = {key for name in plain for key in _keys(name)}
-    used = {key for source in sources for key in _keys(source.path)}
+    wanted = {key for name in plain for key in keys(name)}
+    used = {key for source in sources for key in keys(source.path)}
     chosen: dict[int, Path] = {}
     for i in order:
         name, stem = plain[i], sources[i].path.stem
-        if not used.isdisjoint(_keys(name)):
+        if not used.isdisjoint(keys(name)):
             own = sources[i].path.suffix[1:]
             stem = f"{stem}_{own}" if own else stem
             name = folders[i] / f"{stem}_{tag}{endings[i]}"
         number = 2
-        while not used.isdisjoint(_keys(name)) or (name != plain[i] and not wanted.isdisjoint(_keys(name))):
+        while not used.isdisjoint(keys(name)) or (name != plain[i] and not wanted.isdisjoint(keys(name))):
             name = folders[i] / f"{stem}-{number}_{tag}{endings[i]}"
             number += 1
-        used |= _keys(name)
+        used |= keys(name)
         chosen[i] = name
     return [chosen[i] for i in range(len(sources))]
 
@@ -89,7 +89,7 @@ def _named(folder: Path) -> Path:
     return folder.resolve() if folder.name in ("", "..") else folder
 
 
-def _keys(path: Path) -> set[str]:
+def keys(path: Path) -> set[str]:
     """What two names share that are one file on some file system: case counts on Linux, and not elsewhere.
 
     Of a link its own name, and that of what it leads to: writing to it writes there.

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvmsr.batch.earlier import part_earlier_outputs
-from dvmsr.batch.naming import name_targets
+from dvmsr.batch.naming import keys, name_targets
 from dvmsr.batch.sources import Failure, PassedOver, find_sources
 from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError
-from dvmsr.images import check_format, open_image
+from dvmsr.images import check_format, comparison_path, open_image
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.sizes import OutputSize
@@ -135,8 +135,14 @@ def plan_files(
             animations=options.pages == "all",
         )
     )
+    inputs_taken = {key for source in sources for key in keys(source.path)}
     for source, target in zip(sources, targets, strict=True):
         try:
+            if options.compare and not inputs_taken.isdisjoint(keys(comparison_path(target))):
+                raise ImageWriteError(
+                    f"{comparison_path(target)}: is an image to be enlarged, and the comparison of"
+                    f" {source.path.name} would have its name; write into another folder"
+                )
             task = _task(source.path, target, headers, size, options)
             done = _finished(task, options)
         except DvmsrError as error:

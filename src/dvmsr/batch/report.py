@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dvmsr.atomic import write_atomically
+from dvmsr.batch.naming import keys
 from dvmsr.batch.plan import BatchPlan, FileTask, Finished
 from dvmsr.batch.run import Done, Failed
 from dvmsr.batch.sources import Failure, PassedOver
+from dvmsr.errors import ArgumentError
 from dvmsr.inference.files import UpscaledFile
 
 
@@ -91,6 +93,34 @@ class BatchReport:
         text = json.dumps(self.as_json(settings), indent=1)
         with write_atomically(path) as file:
             file.write(text.encode() + b"\n")
+
+
+def check_report_file(path: Path, plan: BatchPlan) -> None:
+    """Find out before the work whether a report may be written.
+
+    Args:
+        path: The file to write. Only a report of an earlier run is replaced.
+        plan: What is to be done.
+
+    Raises:
+        ArgumentError: It exists and is no report, is one of the results, or cannot be written there.
+    """
+    if path.exists():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            is_report = content["counts"].keys() == BatchReport().as_json()["counts"].keys()
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            is_report = False
+        if not is_report:
+            raise ArgumentError(
+                f"{path}: exists already and is no report; choose another name for the report"
+            )
+    if not keys(path).isdisjoint(key for task in plan.tasks for key in keys(task.target)):
+        raise ArgumentError(f"{path}: is one of the results; choose another name for the report")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ArgumentError(
+            f"{path}: the report cannot be written: its folder is missing or cannot be written to"
+        )
 
 
 def _strings(entry: dict[str, Any]) -> dict[str, Any]:

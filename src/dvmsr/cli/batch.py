@@ -24,6 +24,7 @@ from dvmsr.batch import (
 )
 from dvmsr.batch.forecast import network_pixels
 from dvmsr.batch.pipes import STANDARD, is_pipe, kept
+from dvmsr.batch.report import check_report_file
 from dvmsr.cli.printing import say
 from dvmsr.cli.progress import RunProgress
 from dvmsr.cli.quantities import duration, megapixels, size_of
@@ -80,6 +81,8 @@ def run_batch(upscaler: Upscaler, inputs: Sequence[str], settings: Settings) -> 
             suffix=None if to_standard_output else settings.suffix,
             recursive=settings.recursive,
         )
+        if settings.report is not None:
+            check_report_file(settings.report, plan)
         plan = leave_out_what_cannot_fit(plan, upscaler, settings.options)
         return _Run(upscaler, plan, settings, names, to_standard_output=to_standard_output).go()
 
@@ -167,9 +170,11 @@ class _Run:
                 if isinstance(event, Failed):
                     if settings.debug:
                         raise event.error
-                    self._say(f"dvmsr: error: {event.failure.message}", error=True)
+                    with progress.hidden():
+                        self._say(f"dvmsr: error: {event.failure.message}", error=True)
                 elif isinstance(event, Done):
-                    self._tell_done(event)
+                    with progress.hidden():
+                        self._tell_done(event)
 
     def _tell_done(self, done: Done) -> None:
         file = done.file

@@ -87,6 +87,8 @@ def evaluate(
     # Before the work, not after it.
     if json_file is not None and not to_stdout and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
+    if json_file is not None and json_file.suffix != ".json" and json_file.exists():
+        raise ArgumentError(f"{json_file}: exists already; choose another name, or one that ends in .json")
     upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
     sets = open_sets(folders, upscaler.scale)
     outputs = OutputFolder(save, upscaler.scale) if save is not None else None

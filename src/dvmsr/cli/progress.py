@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,15 @@ class RunProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bar away for lines that are printed, and show it again if there is more to come."""
+        if self._bar is not None:
+            self._bar.stop()
+        yield
+        if self._bar is not None and self._ended < self._count:
+            self._bar.start()
 
     def update(self, event: Progress | Done | Failed) -> None:
         """Show what has happened."""

@@ -112,7 +112,7 @@ def upscale(
         bool,
         typer.Option(
             "--compare",
-            help="Write NAME_compare.png as well: on the left by bicubic interpolation, on the right ours.",
+            help="Write RESULT_compare.png as well: on the left by bicubic interpolation, on the right ours.",
         ),
     ] = False,
     overwrite: Annotated[

@@ -11,8 +11,11 @@ __all__ = [
     "Encoding",
     "ImageReader",
     "Page",
+    "check_comparison",
     "check_format",
     "check_pictures",
+    "comparison_path",
+    "comparison_size",
     "encoding_bytes",
     "imresize",
     "make_pair",
@@ -33,7 +36,12 @@ except (ImportError, OSError) as _error:
     _cause = _error
 
 if TYPE_CHECKING or _cause is None:
-    from dvmsr.images.comparison import write_comparison
+    from dvmsr.images.comparison import (
+        check_comparison,
+        comparison_path,
+        comparison_size,
+        write_comparison,
+    )
     from dvmsr.images.encoding import Encoding, encoding_bytes
     from dvmsr.images.reading import ImageReader, open_image, open_pictures, read_image
     from dvmsr.images.writing import Page, check_format, check_pictures, write_image, write_pages

@@ -22,6 +22,33 @@ def comparison_path(target: Path) -> Path:
     return target.with_name(f"{target.stem}_compare.png")
 
 
+def comparison_size(width: int, height: int) -> tuple[int, int]:
+    """Return the columns and rows of the picture of a result of so many columns and rows."""
+    return 2 * min(width, _LARGEST_SIDE) + _GAP, min(height, _LARGEST_SIDE)
+
+
+def check_comparison(source: Path, target: Path, *, overwrite: bool = False) -> None:
+    """Find out before the work whether the picture of a result may be written.
+
+    Args:
+        source: The image; it is never overwritten.
+        target: What it is enlarged to.
+        overwrite: Whether an existing picture is replaced.
+
+    Raises:
+        ImageWriteError: It exists, or would be written over the image.
+    """
+    path = comparison_path(target)
+    if not path.exists():
+        return
+    if path.samefile(source):
+        raise ImageWriteError(f"{path}: is the input file itself; choose another name for the result")
+    if not overwrite:
+        raise ImageWriteError(
+            f"{path}: exists already; choose another name or ask for overwriting (--overwrite)"
+        )
+
+
 def write_comparison(source: Path, target: Path, *, overwrite: bool = False) -> Path:
     """Write a picture of the middle of an image: bicubic interpolation on the left, the result on the right.
 
@@ -38,10 +65,7 @@ def write_comparison(source: Path, target: Path, *, overwrite: bool = False) -> 
         ImageWriteError: The picture exists or cannot be written.
     """
     path = comparison_path(target)
-    if path.exists() and not overwrite:
-        raise ImageWriteError(
-            f"{path}: exists already; choose another name or ask for overwriting (--overwrite)"
-        )
+    check_comparison(source, target, overwrite=overwrite)
     low, high = open_image(source), open_image(target)
     width, height = min(high.width, _LARGEST_SIDE), min(high.height, _LARGEST_SIDE)
     area = [(high.width - width) // 2, (high.height - height) // 2, width, height]

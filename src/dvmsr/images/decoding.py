@@ -85,6 +85,7 @@ class Decoder:
         if all_frames:
             self._options["n"] = -1
         self._checked = False
+        self._converted: str | None = None
 
     def size(self) -> tuple[int, int]:
         """Width and height, neither turned nor decoded.
@@ -118,8 +119,12 @@ class Decoder:
 
     @property
     def notes(self) -> list[str]:
-        """What is lost in decoding, a line each."""
-        return self._other.notes if self._other is not None else []
+        """What is lost or changed in decoding, a line each."""
+        if self._other is not None:
+            return self._other.notes
+        return (
+            [] if self._converted is None else [f"{self._converted} becomes RGB, which is what is enlarged"]
+        )
 
     def check(self) -> None:
         """Decode a JPEG file once, to find out whether pixels are missing.
@@ -160,6 +165,7 @@ class Decoder:
             image = to_pixels(image, self._odd)
         image = image.autorot()
         if image.interpretation in _CONVERTED_SPACES:
+            self._converted = "CMYK" if image.interpretation == "cmyk" else "Lab"
             image = _to_rgb(image)
         colours = _COLOURS.get(image.interpretation)
         if image.format not in PIXEL_TYPES or colours is None or image.bands - colours not in (0, 1):

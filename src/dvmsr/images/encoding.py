@@ -109,6 +109,7 @@ _WEBP = Format(
 _AVIF = Format(
     "AVIF",
     largest_side=16_384,
+    bits=12,
     options={"Q": 90, "subsample_mode": "off", "compression": "av1"},
     lossless={"lossless": True},
     whole_image_bytes=(50, 75),
@@ -270,6 +271,16 @@ def _save(
     if source.frames > 1:
         source.copy_timing(image, height)
     try:
-        source.notes += save(image, path, file_format.name, metadata, options)
+        lost = save(image, path, file_format.name, metadata, options)
     except OSError as error:
         raise EncodingError(error.strerror or str(error)) from error
+    source.notes += [*_lost_pixels(source, file_format), *lost]
+
+
+def _lost_pixels(source: ImageReader, file_format: Format) -> list[str]:
+    lost = []
+    if file_format is _JPEG and not source.opaque:
+        lost.append("the transparency is lost: JPEG holds none; what was transparent is white")
+    if source.dtype == np.uint16 and file_format.bits < 16:
+        lost.append(f"{file_format.bits} of 16 bits are kept: {file_format.name} holds no more")
+    return lost

@@ -18,6 +18,7 @@ from dvmsr.images.limits import MAX_PIXELS, check_memory, check_pixels
 from dvmsr.images.metadata.reading import Metadata, read_metadata
 from dvmsr.images.pages import find_pictures
 from dvmsr.images.source import SourceFile
+from dvmsr.images.tiff_structure import strip_bytes
 
 _ROWS_AT_ONCE = 64
 # Bytes for each pixel by which the peak of the process rose in decoding 36 to 144 megapixels, rounded up.
@@ -242,6 +243,9 @@ def _open(decoder: Decoder, max_pixels: int, *, frames: int = 1, notes: Iterable
         check_memory(path, width * height // frames * _WHOLE_IMAGE_BYTES[decoder.source.kind])
     header = decoder.header()
     decoding_bytes = _decoding_bytes(decoder.source.kind, header) // frames
+    if decoder.source.kind == "TIFF":
+        with decoder.source.open() as file:
+            decoding_bytes += strip_bytes(file, decoder.page)
     decoding_bytes += 2 * decoder.held_samples * height
     check_memory(path, decoding_bytes)
     try:

@@ -14,6 +14,11 @@ VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 VALUE_BYTES |= {16: 8, 17: 8, 18: 8}
 _WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 
+# Tags of how the pixels lie (TIFF 6.0, sections 4, 8 and 15).
+_WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS_OF_STRIP, _PLANES = 256, 257, 258, 277, 278, 284
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_SEPARATE = 2
+
 # More than any camera or scanner writes; a damaged file may claim billions.
 _MOST_DIRECTORIES = 4096
 _MOST_ENTRIES = 4096
@@ -164,3 +169,33 @@ class TiffStructure:
         if len(data) != size:
             raise TiffStructureError("a place outside the file")
         return data
+
+
+def strip_bytes(file: BinaryIO, page: int) -> int:
+    """Return the bytes of one strip or tile with all its planes, where each channel is a plane of its own.
+
+    A decoder holds so much of such a file at once, and its header can claim a strip as high as the image.
+
+    Args:
+        file: A TIFF file.
+        page: Number of the picture, from 0.
+
+    Returns:
+        0 where the channels lie together, and of a file that is damaged.
+    """
+    try:
+        structure = TiffStructure(file)
+        directory = list(structure.directories())[page]
+        numbers = {
+            tag: values[0]
+            for tag in (_WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS_OF_STRIP, _PLANES, _TILE_WIDTH, _TILE_HEIGHT)
+            if tag in directory.entries and (values := structure.values(directory.entries[tag]))
+        }
+        if numbers.get(_PLANES) != _SEPARATE:
+            return 0
+        height = numbers[_HEIGHT]
+        columns = numbers.get(_TILE_WIDTH, numbers[_WIDTH])
+        rows = numbers.get(_TILE_HEIGHT, min(height, numbers.get(_ROWS_OF_STRIP, height)))
+        return columns * rows * numbers.get(_SAMPLES, 1) * -(-numbers.get(_BITS, 1) // 8)
+    except (TiffStructureError, IndexError, KeyError):
+        return 0

@@ -130,6 +130,8 @@ def new_file(path: Path, source: ImageReader, width: int, height: int, overwrite
         target = path.resolve()
     except OSError as error:
         raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
+    except RuntimeError as error:  # before Python 3.13
+        raise ImageWriteError(f"{path}: a symbolic link that leads to itself; choose another name") from error
     with ExitStack() as stack:
         try:
             partial = stack.enter_context(unfinished_file(target.parent, target.suffix))

@@ -16,6 +16,7 @@ from dvmsr.images import (
     Encoding,
     ImageReader,
     Page,
+    check_comparison,
     check_format,
     check_pictures,
     encoding_bytes,
@@ -158,6 +159,8 @@ def upscale_file(
     for size in sizes:
         check_format(target, *size, options.encoding)
     check_pictures(target, readers)
+    if options.compare:
+        check_comparison(source, target, overwrite=options.overwrite)
     for each, size in zip(readers, sizes, strict=True):
         _check_memory(upscaler, each, target, size)
     try:

@@ -89,7 +89,7 @@ class OutputSize:
         factor = self._factor(width, height)
         if factor > LARGEST_SCALE:
             raise ArgumentError(
-                f"{width}x{height} pixels cannot become {self.tag}: that is {factor:.3g} times larger, "
+                f"{width}x{height} pixels cannot become {self.tag}: that is {factor:,.4g} times larger, "
                 f"expected up to {LARGEST_SCALE:g}"
             )
         # Half up, as people round; and a side that the frame names is met exactly.
