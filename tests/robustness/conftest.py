@@ -25,4 +25,6 @@ def network(tmp_path_factory):
 @pytest.fixture(scope="session")
 def ours():
     """Matches a line that the command writes on standard error: failed, lost, passed over, done so far."""
-    return re.compile(r"dvmsr: (error|note): .+|passed over \d+ .+|  .+|\d+/\d+ images: .+")
+    return re.compile(
+        r"dvmsr: (error|note): .+|passed over \d+ .+|finished before: .+|  .+|\d+/\d+ images: .+"
+    )
