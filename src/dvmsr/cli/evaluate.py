@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
-from dvmsr.errors import ArgumentError
+from dvmsr.cli.options import (
+    Debug,
+    Device,
+    Precision,
+    Residual,
+    Threads,
+    Weights,
+    YesOrNo,
+    read_weights,
+)
+from dvmsr.errors import ArgumentError, MissingExtraError
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from dvmsr.evaluation.benchmark import SetScore
+    from dvmsr.evaluation.benchmark import SetScore, SupportsUpscale
 
 
 def evaluate(
@@ -31,6 +40,15 @@ def evaluate(
     ],
     weights: Weights = None,
     residual: Residual = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="MODULE:FUNCTION",
+            help="Score any torch.nn.Module instead: what this function returns, called with what --weights "
+            "names, or with nothing. dvmsr.model:DVMSR.from_weights is ours as model/ defines it.",
+        ),
+    ] = None,
     threads: Threads = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
@@ -89,7 +107,13 @@ def evaluate(
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
     if json_file is not None and json_file.suffix != ".json" and json_file.exists():
         raise ArgumentError(f"{json_file}: exists already; choose another name, or one that ends in .json")
-    upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
+    if network is not None and (self_ensemble or precision != "fp32"):
+        raise ArgumentError("--network is scored as it is: leave out --self-ensemble and --precision")
+    upscaler: SupportsUpscale
+    if network is None:
+        upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
+    else:
+        upscaler = _own_network(network, weights, residual, device, threads)
     sets = open_sets(folders, upscaler.scale)
     outputs = OutputFolder(save, upscaler.scale) if save is not None else None
     if outputs is not None:
@@ -99,7 +123,7 @@ def evaluate(
         if not benchmark.has_low and degrade is None:
             typer.echo(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", err=True)
     bicubic = Bicubic(upscaler.scale)
-    scored = SelfEnsemble(upscaler) if self_ensemble else upscaler
+    scored = SelfEnsemble(upscaler) if isinstance(upscaler, Upscaler) and self_ensemble else upscaler
     with TemporaryDirectory() as folder:
         if degrade is not None:
             sets = degrade_sets(sets, degrade, upscaler.scale, save_low or Path(folder))
@@ -123,7 +147,7 @@ def evaluate(
     console.print(table)
     if json_file is None:
         return
-    name = str(weights or shipped_weights().name)
+    name = str(weights or network or shipped_weights().name)
     report = json.dumps(
         make_report(name, scores, references, self_ensemble=self_ensemble, degradation=degrade), indent=2
     )
@@ -134,6 +158,30 @@ def evaluate(
         json_file.write_text(report + "\n", encoding="utf-8")
     except OSError as error:
         raise ArgumentError(f"{json_file}: cannot be written: {error.strerror}") from error
+
+
+def _own_network(
+    name: str, weights: Path | None, residual: YesOrNo | None, device: str, threads: int | None
+) -> SupportsUpscale:
+    from dvmsr.plugins import load_plugin
+
+    try:
+        import torch
+
+        from dvmsr.evaluation.networks import NetworkUpscaler, build_network, network_scale
+        from dvmsr.torch_engine import find_device, sees_gpu
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError("torch", "gpu", "--network") from error
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if sees_gpu() else "cpu"
+    arguments = [] if weights is None else [read_weights(weights, residual)]
+    network = build_network(load_plugin(name, "--network"), f"--network {name}", None, *arguments)
+    scale = network_scale(network, f"--network {name}")
+    return NetworkUpscaler(network.to(find_device("torch" if device == "cpu" else device)), scale)
 
 
 def _counter(status: Status, label: str, total: int) -> Callable[[object], None]:
