@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvmsr.batch.sources import Source
+from dvmsr.batch.urls import is_url
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
 
 
@@ -94,4 +95,6 @@ def keys(path: Path) -> set[str]:
 
     Of a link its own name, and that of what it leads to: writing to it writes there.
     """
+    if is_url(path):
+        return {str(path)}
     return {os.path.abspath(path).casefold(), os.path.realpath(path).casefold()}  # noqa: PTH100 - resolves none

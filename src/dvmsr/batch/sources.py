@@ -14,7 +14,7 @@ from dvmsr.images.signatures import SIGNATURE_BYTES, is_image
 from dvmsr.images.suffixes import READABLE_SUFFIXES
 
 # Their content is that of a TIFF file, whose picture is a thumbnail.
-_RAW_SUFFIXES = (
+RAW_SUFFIXES = (
     ".arw",
     ".cr2",
     ".dng",
@@ -179,7 +179,7 @@ class _Walk:
         suffix = path.suffix.lower()
         if suffix in READABLE_SUFFIXES:
             self.found.sources.append(Source(path, top))
-        elif suffix in _RAW_SUFFIXES:
+        elif suffix in RAW_SUFFIXES:
             self._pass_over(path, RAW)
         else:
             try:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
+from dvmsr.errors import ArgumentError
 
 
 class ImageFormat(str, Enum):
@@ -42,16 +43,19 @@ def upscale(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT", help='Image files, folders, patterns such as "*.jpg"; - is standard input.'
+            metavar="INPUT",
+            help='Image files, folders, patterns such as "*.jpg", URLs such as s3://bucket/folder; - is '
+            "standard input.",
         ),
     ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            help="For one image, the file to write, its format by its suffix; or a folder; - is standard "
-            "output. By default NAME_x4 beside the image; for a folder FOLDER, the folder FOLDER_x4.",
+            metavar="PATH",
+            help="For one image, the file to write, its format by its suffix; or a folder; or a URL; - is "
+            "standard output. By default NAME_x4 beside the image; for a folder FOLDER, FOLDER_x4.",
         ),
     ] = None,
     scale: Annotated[
@@ -130,9 +134,20 @@ def upscale(
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the CPU engine's time goes, beside its floor.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Let the machines of a Ray cluster do it, with --threads for each image (1): HOST:PORT, "
+            "ray://HOST:PORT, or local for this machine alone; by default the cluster that this machine "
+            "belongs to.",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Enlarge images, with their transparency, colour profile and EXIF data."""
+    from dvmsr.batch.urls import as_path
     from dvmsr.cli.batch import Settings, run_batch
     from dvmsr.images import Encoding
     from dvmsr.images.limits import MAX_PIXELS
@@ -156,15 +171,26 @@ def upscale(
     )
     if weights is None and options.size is not None and options.size.scale is not None:
         weights = shipped_weights(options.size.scale)
-    upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
+    loaded = read_weights(weights, residual)
+    upscaler = Upscaler(loaded, device, threads, precision)
+    cluster = None
+    if ray is not None:
+        if device != "cpu" or profile:
+            raise ArgumentError(
+                "--ray computes on CPUs and takes no profile: leave out --device and --profile"
+            )
+        from dvmsr.cluster import ClusterSettings
+
+        cluster = ClusterSettings(ray, loaded, threads or 1, precision)
     settings = Settings(
         options=options,
-        output=output,
+        output=None if output is None else as_path(output),
         suffix=f".{image_format.value}" if image_format else None,
         recursive=recursive,
         report=report,
         profile=profile,
         debug=debug,
+        cluster=cluster,
     )
     if run_batch(upscaler, inputs, settings).failed:
         raise typer.Exit(2)
