@@ -13,50 +13,67 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
-from dvmsr.batch import BatchReport, Done, plan_files
+from dvmsr.batch import BatchReport, plan_files
 from dvmsr.cluster import ClusterSettings, run_tasks_on_ray
 from dvmsr.inference.files import FileOptions
 from dvmsr.weights import load_weights
 
-# So that the death of a node shows within seconds on a busy machine.
-SYSTEM = {"health_check_period_ms": 1000, "health_check_failure_threshold": 10, "health_check_initial_delay_ms": 5000}
+# So that the death of a node shows within seconds, and a busy machine makes none of a slow one.
+SYSTEM = {
+    "health_check_period_ms": 1000,
+    "health_check_failure_threshold": 20,
+    "health_check_initial_delay_ms": 5000,
+}
+NODE = {"object_store_memory": 80 << 20, "include_dashboard": False}
 
 
-def main(folder: str, results: str, weights: str) -> None:
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20, "_system_config": SYSTEM},
-    )
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=80 << 20) for _ in range(3)]
-    cluster.wait_for_nodes()
+def works(node) -> bool:
+    """Whether a node's worker is at an image: Ray names its process after the task then."""
+    (raylet,) = node.all_processes["raylet"]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == raylet.process.pid and (process / "cmdline").read_bytes().startswith(b"ray::dvmsr"):
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def main(folder: str, results: str) -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": SYSTEM, **NODE})
+    nodes = [cluster.add_node(wait=False, num_cpus=1, **NODE) for _ in range(2)]
+    cluster.wait_for_nodes(120)
     ray.init(address=cluster.address, log_to_driver=False)
-    loaded = load_weights(weights)
+    loaded = load_weights()
     plan = plan_files([folder], Path(results), scale=loaded.config.scale, options=FileOptions())
     report = BatchReport.of_plan(plan)
     events = Counter()
     sizes = []
-    killed_after = None
+    killed_after = raylet = None
     settings = ClusterSettings("auto", loaded)
-    for event in run_tasks_on_ray(settings, plan.tasks, FileOptions(), hashes=True, on_cluster=sizes.append):
+    for event in run_tasks_on_ray(settings, plan.tasks, FileOptions(), on_cluster=sizes.append):
         report.add(event)
         events[event.task.source.name] += 1
-        if len(events) == len(plan.tasks) // 3 and killed_after is None:
-            killed_after = len(events)
-            # Its processes end at once (SIGKILL), in the middle of an image: two wait for each processor.
-            cluster.remove_node(nodes[1], allow_graceful=False)
-    alive = sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
+        if killed_after is None and len(events) >= len(plan.tasks) // 3:
+            busy = next((node for node in nodes if works(node)), None)
+            if busy is not None:
+                killed_after = len(events)
+                (raylet,) = (info.process for info in busy.all_processes["raylet"])
+                # All its processes, by SIGKILL.
+                cluster.remove_node(busy, allow_graceful=False)
     ray.shutdown()
     cluster.shutdown()
     told = {
         "nodes": sizes[0].nodes,
         "processors": sizes[0].processors,
-        "alive": alive,
+        "raylet_has_ended": raylet is not None and raylet.poll() is not None,
         "killed_after": killed_after,
         "tasks": len(plan.tasks),
         "events": dict(events),
         "failed": [failure.message for failure in report.failed],
         "left": len(report.left),
-        "sha256": {done.task.target.name: done.target_sha256 for done in report.enlarged if isinstance(done, Done)},
+        "enlarged": [done.task.target.name for done in report.enlarged],
         "notes": [note for done in report.enlarged for note in done.file.notes],
     }
     print(json.dumps(told))

@@ -74,10 +74,12 @@ def _own_suffix(path: Path, animations: bool) -> str:
 def _folder(source: Source, tag: str, output_folder: Path | None, several: bool) -> Path:
     if source.folder is None:
         return output_folder or source.path.parent
-    inside = source.path.parent.relative_to(source.folder)
+    # Not relative_to: a URL keeps its "." when it is joined to another.
+    inside = source.path.parts[len(source.folder.parts) : -1]
     if output_folder is None:
-        return beside(source.folder, tag) / inside
-    return output_folder / _named(source.folder).name / inside if several else output_folder / inside
+        return beside(source.folder, tag).joinpath(*inside)
+    name = (_named(source.folder).name,) if several else ()
+    return output_folder.joinpath(*name, *inside)
 
 
 def beside(folder: Path, tag: str) -> Path:
