@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,12 +108,25 @@ def _through_copies(
                     deliver(copy, url)
         except DvmsrError as error:
             # The copies are nothing that anybody has heard of.
-            text = str(error)
-            for copy, url in ((source, task.source), (target, task.target)):
-                text = text.replace(str(copy), str(url))
-            raise type(error)(text) from error
+            raise renamed(error, {source: task.source, target: task.target}) from error
         file = replace(done.file, source=task.source, target=task.target, comparison=comparison)
         return replace(done, file=file)
+
+
+def renamed(error: DvmsrError, names: Mapping[Path, Path]) -> DvmsrError:
+    """Return an error that names files otherwise.
+
+    Args:
+        error: Any; of those that are not made of a text alone, the text is all that is kept.
+        names: What its text calls files, and what it shall.
+    """
+    text = str(error)
+    for before, after in names.items():
+        text = text.replace(str(before), str(after))
+    try:
+        return type(error)(text)
+    except TypeError:
+        return DvmsrError(text)
 
 
 def _sha256(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +24,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError, TaskCancelledError
+from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from dvmsr.atomic import remove_abandoned
 from dvmsr.batch.events import Done, Failed
+from dvmsr.batch.one import renamed
 from dvmsr.batch.plan import FileTask
 from dvmsr.batch.urls import is_url
 from dvmsr.cluster.worker import Work, enlarge
@@ -134,6 +136,8 @@ class _Run:
             num_cpus=threads, max_retries=_RETRIES, name="dvmsr", retry_exceptions=False
         )
         self._under_way: dict[Any, FileTask] = {}
+        self._most = 0
+        self._next_look = 0.0
 
     def go(self, tasks: Sequence[FileTask]) -> Iterator[Done | Failed]:
         waiting = iter(tasks)
@@ -165,31 +169,30 @@ class _Run:
         for ref in ended:
             try:
                 event = self._result(ref)
-            except (TaskCancelledError, RayError, KeyboardInterrupt):
+            except RayError:
                 continue
             if late is not None and isinstance(event, Done):
                 late.append(event)
 
     def _most_under_way(self) -> int:
-        return _AHEAD * max(1, sum(count // self._threads for count in _processors()))
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _SECONDS_BETWEEN_LOOKS
+            self._most = _AHEAD * max(1, sum(count // self._threads for count in _processors()))
+        return self._most
 
     def _result(self, ref: Any) -> Done | Failed:
         task = self._under_way.pop(ref)
         try:
-            event: Done | Failed = ray.get(ref, timeout=_SECONDS_BETWEEN_LOOKS)
-        except (TaskCancelledError, GetTimeoutError):
-            raise
-        except RayTaskError:
-            # A fault in the program: told as it is.
+            event: Done | Failed = ray.get(ref)
+        except (TaskCancelledError, RayTaskError):
+            # The latter is a fault in the program: told as it is.
             raise
         except RayError as error:
             reason = str(error).partition("\n")[0]
             died = f"{task.source}: its worker died, and so did {_RETRIES} others after it: {reason}"
             return Failed(task, DvmsrError(died))
-        if isinstance(event, Failed):
-            return replace(event, task=task)
-        file = replace(event.file, source=task.source, target=task.target)
-        return replace(event, task=task, file=file)
+        return _as_named(event, task)
 
 
 @contextmanager
@@ -230,6 +233,23 @@ def _processors() -> list[int]:
     """Return how many processors each machine gives."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
+
+
+def _as_named(event: Done | Failed, task: FileTask) -> Done | Failed:
+    """Return an event with the names that this process knows the files by."""
+    if isinstance(event, Done):
+        comparison = event.file.comparison
+        file = replace(
+            event.file,
+            source=task.source,
+            target=task.target,
+            comparison=None if comparison is None else task.target.with_name(comparison.name),
+        )
+        return replace(event, task=task, file=file)
+    error = event.error
+    if isinstance(error, DvmsrError):
+        error = renamed(error, {event.task.source: task.source, event.task.target: task.target})
+    return Failed(task, error)
 
 
 def _absolute(task: FileTask) -> FileTask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dvmsr.batch.events import Done, Failed
@@ -100,5 +100,5 @@ def _portable(event: Done | Failed) -> Done | Failed:
     try:
         pickle.loads(pickle.dumps(event.error))
     except Exception:
-        return replace(event, error=DvmsrError(str(event.error)))
+        return Failed(event.task, DvmsrError(str(event.error)))
     return event
