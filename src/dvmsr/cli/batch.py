@@ -200,7 +200,9 @@ class _Run:
             hashes=hashes,
             late=self._late,
             on_cluster=lambda size: self._say(
-                f"{len(tasks)} images for {size.processors} processors on {size.nodes} machines", error=True
+                f"{len(tasks)} images for {size.processors} processors of {size.nodes} "
+                f"machine{'s' * (size.nodes > 1)}",
+                error=True,
             ),
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -42,6 +43,8 @@ _RETRIES = 5
 _AHEAD = 2
 # How long a wait for a result lasts before it is looked whether machines have joined.
 _SECONDS_BETWEEN_LOOKS = 5.0
+# How long a cluster gets to answer.
+_SECONDS_FOR_AN_ANSWER = 10.0
 # How long tasks that are cancelled get to remove what is half done.
 _SECONDS_TO_TIDY_UP = 2.0
 
@@ -201,6 +204,7 @@ def _connected(address: str) -> Iterator[None]:
         # Whoever has connected this process keeps the connection.
         yield
         return
+    _check_address(address)
     try:
         ray.init(
             # Without one, Ray takes the cluster that this machine belongs to, or begins one of it.
@@ -217,6 +221,19 @@ def _connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Find out in seconds whether anybody answers; Ray tries for a minute and more."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_FOR_AN_ANSWER).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ArgumentError(
+            f"--ray {address}: no cluster answers there ({error}); begin one with ray start --head"
+        ) from error
 
 
 def _cluster_size(threads: int) -> ClusterSize:
