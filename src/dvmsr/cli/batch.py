@@ -30,6 +30,7 @@ from dvmsr.cli.progress import RunProgress
 from dvmsr.cli.quantities import duration, megapixels, size_of
 from dvmsr.cli.summary import print_summary, tell_passed_over
 from dvmsr.errors import ArgumentError
+from dvmsr.inference.choosing import ModelChoice
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.upscaler import Upscaler
 
@@ -185,7 +186,7 @@ class _Run:
         self._say(
             f"{file.source} {file.width}x{file.height} -> {file.target} "
             f"{file.target_width}x{file.target_height} in {duration(file.seconds)} "
-            f"({megapixels(file.width * file.height / file.seconds)}/s)"
+            f"({megapixels(file.width * file.height / file.seconds)}/s){_chosen(file.choice)}"
         )
         for note in file.notes:
             self._say(f"  {note}")
@@ -198,6 +199,13 @@ class _Run:
         for path, name in self._names.items():
             text = text.replace(path, name)
         say(text, error=error or self._to_standard_output)
+
+
+def _chosen(choice: ModelChoice | None) -> str:
+    if choice is None:
+        return ""
+    how = f" at strength {choice.strength:g}" if choice.strength not in (0, 1) else ""
+    return f", {choice.model} model{how}: {choice.reason}"
 
 
 def _without_pipe(path: str, settings: Settings, stack: ExitStack, names: dict[str, str]) -> str:

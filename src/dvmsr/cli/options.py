@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dvmsr.errors import ArgumentError
+
 if TYPE_CHECKING:
-    from dvmsr.weights import Weights as LoadedWeights
+    from dvmsr.inference import Upscaler
 
 DEBUG_KEY = "dvmsr.debug"
 """Where the context keeps whether errors are shown with their traceback."""
@@ -32,10 +34,38 @@ class YesOrNo(str, Enum):
     NO = "no"
 
 
+def says_yes(answer: YesOrNo | None) -> bool | None:
+    """Return an answer as a bool; None where there is none."""
+    return None if answer is None else answer is YesOrNo.YES
+
+
 Residual = Annotated[
     YesOrNo | None,
     typer.Option(
         help="Whether each ViMM adds its input to its output, for weights without metadata, which do not say."
+    ),
+]
+
+
+class ModelName(str, Enum):
+    """Which shipped network."""
+
+    CLEAN = "clean"
+    PHOTO = "photo"
+    AUTO = "auto"
+
+
+Model = Annotated[
+    ModelName | None,
+    typer.Option(
+        help="Shipped network: clean, for images that lost nothing but size; photo, for the traces of JPEG, "
+        "noise and blur; auto chooses for each image by what it lost.",
+    ),
+]
+Strength = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="With --model photo, how far from the clean network to it, 0 to 1. By default 1."
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default one per core.")]
@@ -60,12 +90,46 @@ Debug = Annotated[
 ]
 
 
-def read_weights(path: Path | None, residual: YesOrNo | None) -> LoadedWeights:
-    """Read what ``--weights`` and ``--residual`` name.
+def make_upscaler(
+    weights: Path | None,
+    residual: YesOrNo | None,
+    model: ModelName | None,
+    strength: float | None,
+    default_model: ModelName,
+    *,
+    device: str,
+    threads: int | None,
+    precision: str,
+) -> Upscaler:
+    """Make what ``--weights``, ``--residual``, ``--model`` and ``--strength`` name.
+
+    Args:
+        weights: A file.
+        residual: What it does not say itself.
+        model: A shipped network instead.
+        strength: Of the photo network.
+        default_model: The model where neither is given.
+        device: See ``Upscaler``.
+        threads: See ``Upscaler``.
+        precision: See ``Upscaler``.
 
     Raises:
-        WeightsError: See ``dvmsr.weights.load_weights``.
+        ArgumentError: They do not go together.
+        DvmsrError: See ``Upscaler``.
     """
+    from dvmsr.inference import Upscaler
     from dvmsr.weights import load_weights
 
-    return load_weights(path, residual=None if residual is None else residual is YesOrNo.YES)
+    if weights is not None and model is not None:
+        raise ArgumentError("expected either --weights or --model, got both")
+    if strength is not None and model is not ModelName.PHOTO:
+        raise ArgumentError("--strength is of the photo network: add --model photo")
+    if weights is not None:
+        loaded = load_weights(weights, residual=says_yes(residual))
+        return Upscaler(loaded, device, threads, precision)
+    if residual is not None:
+        raise ArgumentError("--residual is of a file of weights: name it by --weights")
+    name = (model or default_model).value
+    return Upscaler(
+        None, device, threads, precision, model=name, strength=1.0 if strength is None else strength
+    )

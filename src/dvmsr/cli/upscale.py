@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
+from dvmsr.cli.options import (
+    Debug,
+    Device,
+    Model,
+    ModelName,
+    Precision,
+    Residual,
+    Strength,
+    Threads,
+    Weights,
+    make_upscaler,
+)
 
 
 class ImageFormat(str, Enum):
@@ -122,6 +133,8 @@ def upscale(
         Path | None,
         typer.Option("--report", metavar="FILE.json", help="Write what became of every file, with hashes."),
     ] = None,
+    model: Model = None,
+    strength: Strength = None,
     weights: Weights = None,
     residual: Residual = None,
     threads: Threads = None,
@@ -138,8 +151,6 @@ def upscale(
     from dvmsr.images.limits import MAX_PIXELS
     from dvmsr.inference.files import FileOptions
     from dvmsr.inference.sizes import asked_size
-    from dvmsr.inference.upscaler import Upscaler
-    from dvmsr.weights import shipped_weights
 
     # What was imported stays to the end: searching it for garbage then takes 25 ms, a twelfth of what
     # a small image takes.
@@ -154,9 +165,16 @@ def upscale(
         compare=compare,
         overwrite=overwrite,
     )
-    if weights is None and options.size is not None and options.size.scale is not None:
-        weights = shipped_weights(options.size.scale)
-    upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
+    upscaler = make_upscaler(
+        weights,
+        residual,
+        model,
+        strength,
+        ModelName.AUTO,
+        device=device,
+        threads=threads,
+        precision=precision,
+    )
     settings = Settings(
         options=options,
         output=output,

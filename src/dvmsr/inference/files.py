@@ -27,6 +27,7 @@ from dvmsr.images import (
     write_pages,
 )
 from dvmsr.images.limits import MAX_PIXELS, check_memory
+from dvmsr.inference.choosing import ModelChoice, choose_model
 from dvmsr.inference.sized import Size, pass_sizes, sized_upscaler
 from dvmsr.inference.sizes import OutputSize
 from dvmsr.inference.transparency import enlarge_rows
@@ -96,6 +97,9 @@ class UpscaledFile:
     comparison: Path | None = None
     """The picture of before and after, where that was asked for."""
 
+    choice: ModelChoice | None = None
+    """The network that was chosen for it, where the upscaler's model is "auto"."""
+
 
 DEFAULT_OPTIONS = FileOptions()
 
@@ -134,7 +138,7 @@ def upscale_file(
     :func:`dvmsr.images.write_image`.
 
     Args:
-        upscaler: The network.
+        upscaler: The network; of the model "auto" it is chosen by what the image lost.
         source: The file to read.
         target: The file to write, in the format that its suffix names. Its folder is created if missing.
         options: How large it becomes, and how it is written.
@@ -153,6 +157,9 @@ def upscale_file(
     source, target = Path(source), Path(target)
     readers = open_readers(source, options)
     reader = readers[0]
+    choice = choose_model(reader) if upscaler.model == "auto" else None
+    if choice is not None:
+        upscaler = upscaler.with_strength(choice.strength)
     sizes = [target_size(options, each.width, each.height, upscaler.scale) for each in readers]
     width, height = sizes[0]
     # Before a folder is made for it.
@@ -214,7 +221,7 @@ def upscale_file(
     # Pages mostly have the same to say.
     notes = tuple(dict.fromkeys(note for each in readers for note in each.notes))
     return UpscaledFile(
-        source, target, reader.width, reader.height, width, height, seconds, notes, comparison
+        source, target, reader.width, reader.height, width, height, seconds, notes, comparison, choice
     )
 
 
