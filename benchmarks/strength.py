@@ -28,7 +28,7 @@ from dvmsr.evaluation.pairs import read_pair
 from dvmsr.evaluation.saving import save_bytes, save_image
 from dvmsr.images import imresize, open_image
 from dvmsr.inference.choosing import choose_model
-from workers import write_report
+from workers import load_average, write_report
 
 RESULT = Path(__file__).parent / "results" / "strength.json"
 SCALE = 4
@@ -89,10 +89,11 @@ def main() -> None:
     auto = Upscaler(model="auto")
     networks: dict[str, SupportsUpscale] = {"bicubic": Bicubic(SCALE)}
     networks |= {f"{strength:g}": auto.with_strength(strength) for strength in STRENGTHS}
-    report: dict[str, Any] = {"strengths": STRENGTHS, "sets": {}}
+    load = load_average()
+    report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for benchmark in open_sets(arguments.sets, SCALE):
-            rows = report["sets"].setdefault(benchmark.name, {})
+            rows = report[benchmark.name] = {}
             for name in arguments.conditions:
                 scores: dict[str, list[dict[str, float]]] = {key: [] for key in (*networks, "auto")}
                 for pair in benchmark.pairs[: arguments.images]:
@@ -105,7 +106,7 @@ def main() -> None:
                 print(
                     benchmark.name, name, *(f"{key} {row['psnr_y']:.3f}" for key, row in rows[name].items())
                 )
-    write_report(arguments.output, report)
+    write_report(arguments.output, load_before=load, strengths=STRENGTHS, sets=report)
 
 
 def damage(
