@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
+from dvmsr.cli.printing import say
 from dvmsr.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def evaluate(
     check_sets(sets, upscaler.scale)
     for benchmark in sets:
         if not benchmark.has_low and degrade is None:
-            typer.echo(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", err=True)
+            say(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", error=True)
     bicubic = Bicubic(upscaler.scale)
     scored = SelfEnsemble(upscaler) if self_ensemble else upscaler
     with TemporaryDirectory() as folder:

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dvmsr.cli.numbers import whole_number
+
 if TYPE_CHECKING:
     from dvmsr.weights import Weights as LoadedWeights
+
+NETWORK_PANEL = "Network and machine"
+"""Where the help shows what computes."""
 
 DEBUG_KEY = "dvmsr.debug"
 """Where the context keeps whether errors are shown with their traceback."""
@@ -21,7 +26,11 @@ def _remember_debug(ctx: typer.Context, value: bool) -> bool:
 
 
 Weights = Annotated[
-    Path | None, typer.Option(help="File of weights, ours or the authors'. By default the ones shipped.")
+    Path | None,
+    typer.Option(
+        help="File of weights, ours or the authors'. By default the ones shipped.",
+        rich_help_panel=NETWORK_PANEL,
+    ),
 ]
 
 
@@ -35,21 +44,32 @@ class YesOrNo(str, Enum):
 Residual = Annotated[
     YesOrNo | None,
     typer.Option(
-        help="Whether each ViMM adds its input to its output, for weights without metadata, which do not say."
+        help="Whether each ViMM adds its input to its output, for weights whose file does not say.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default one per core.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number(1),
+        metavar="N",
+        help="CPU threads. By default one per core.",
+        rich_help_panel=NETWORK_PANEL,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
         help="Where to compute: cpu; cuda, cuda:N or another device of PyTorch; torch: PyTorch on the CPU; "
-        "auto: cuda if there is one."
+        "auto: cuda if there is one.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
-        help="What to compute in: fp32; bf16; fp16 (not on a CPU); auto: bf16 on a CPU that multiplies it."
+        help="What to compute in: fp32; bf16; fp16 (not on a CPU); auto: bf16 on a CPU that multiplies it.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
 Debug = Annotated[
