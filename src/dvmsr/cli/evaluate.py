@@ -23,6 +23,7 @@ from dvmsr.cli.options import (
     Weights,
     make_upscaler,
 )
+from dvmsr.cli.printing import say
 from dvmsr.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def evaluate(
     check_sets(sets, upscaler.scale)
     for benchmark in sets:
         if not benchmark.has_low and degrade is None:
-            typer.echo(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", err=True)
+            say(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", error=True)
     bicubic = Bicubic(upscaler.scale)
 
     def scored(network: Upscaler) -> SelfEnsemble | Upscaler:

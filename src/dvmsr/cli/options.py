@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dvmsr.cli.numbers import number, whole_number
 from dvmsr.errors import ArgumentError
 
 if TYPE_CHECKING:
     from dvmsr.inference import Upscaler
+
+NETWORK_PANEL = "Network and machine"
+"""Where the help shows what computes."""
 
 DEBUG_KEY = "dvmsr.debug"
 """Where the context keeps whether errors are shown with their traceback."""
@@ -23,7 +27,11 @@ def _remember_debug(ctx: typer.Context, value: bool) -> bool:
 
 
 Weights = Annotated[
-    Path | None, typer.Option(help="File of weights, ours or the authors'. By default the ones shipped.")
+    Path | None,
+    typer.Option(
+        help="File of weights, ours or the authors'. By default the ones shipped.",
+        rich_help_panel=NETWORK_PANEL,
+    ),
 ]
 
 
@@ -42,7 +50,17 @@ def says_yes(answer: YesOrNo | None) -> bool | None:
 Residual = Annotated[
     YesOrNo | None,
     typer.Option(
-        help="Whether each ViMM adds its input to its output, for weights without metadata, which do not say."
+        help="Whether each ViMM adds its input to its output, for weights whose file does not say.",
+        rich_help_panel=NETWORK_PANEL,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number(1),
+        metavar="N",
+        help="CPU threads. By default one per core.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
 
@@ -60,26 +78,31 @@ Model = Annotated[
     typer.Option(
         help="Shipped network: clean, for images that lost nothing but size; photo, for the traces of JPEG, "
         "noise and blur; auto chooses for each image by what it lost.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
 Strength = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="With --model photo, how far from the clean network to it, 0 to 1. By default 1."
+        parser=number,
+        metavar="X",
+        help="With --model photo, how far from the clean network to it, 0 to 1. By default 1.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default one per core.")]
 Device = Annotated[
     str,
     typer.Option(
         help="Where to compute: cpu; cuda, cuda:N or another device of PyTorch; torch: PyTorch on the CPU; "
-        "auto: cuda if there is one."
+        "auto: cuda if there is one.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
-        help="What to compute in: fp32; bf16; fp16 (not on a CPU); auto: bf16 on a CPU that multiplies it."
+        help="What to compute in: fp32; bf16; fp16 (not on a CPU); auto: bf16 on a CPU that multiplies it.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
 Debug = Annotated[

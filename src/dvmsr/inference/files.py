@@ -19,7 +19,6 @@ from dvmsr.images import (
     check_comparison,
     check_format,
     check_pictures,
-    encoding_bytes,
     open_image,
     open_pictures,
     write_comparison,
@@ -28,7 +27,8 @@ from dvmsr.images import (
 )
 from dvmsr.images.limits import MAX_PIXELS, check_memory
 from dvmsr.inference.choosing import ModelChoice, choose_model
-from dvmsr.inference.sized import Size, pass_sizes, sized_upscaler
+from dvmsr.inference.memory import upscaling_bytes
+from dvmsr.inference.sized import Size, sized_upscaler
 from dvmsr.inference.sizes import OutputSize
 from dvmsr.inference.transparency import enlarge_rows
 from dvmsr.inference.upscaler import Upscaler, rows_at_once
@@ -88,6 +88,12 @@ class UpscaledFile:
     target_height: int
     """Rows of the target."""
 
+    pixels: int
+    """Pixels of the source, of all its pages or frames that were enlarged."""
+
+    pictures: int
+    """How many pages or frames those are."""
+
     seconds: float
     """Wall time from opening the source to having the target under its name."""
 
@@ -102,10 +108,6 @@ class UpscaledFile:
 
 
 DEFAULT_OPTIONS = FileOptions()
-
-# Of memory for each column, channel and block: 30 KiB for a column of the network that is shipped, of which
-# 23 are the engine's, and the rest blocks of rows on their way.
-_COLUMN_BYTES = 128
 
 
 def target_size(options: FileOptions, width: int, height: int, scale: int) -> tuple[int, int]:
@@ -169,7 +171,7 @@ def upscale_file(
     if options.compare:
         check_comparison(source, target, overwrite=options.overwrite)
     for each, size in zip(readers, sizes, strict=True):
-        _check_memory(upscaler, each, target, size)
+        _check_memory(upscaler, each, target, size, options)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -221,18 +223,36 @@ def upscale_file(
     # Pages mostly have the same to say.
     notes = tuple(dict.fromkeys(note for each in readers for note in each.notes))
     return UpscaledFile(
-        source, target, reader.width, reader.height, width, height, seconds, notes, comparison, choice
+        source=source,
+        target=target,
+        width=reader.width,
+        height=reader.height,
+        target_width=width,
+        target_height=height,
+        pixels=sum(pixels),
+        pictures=sum(each.frames for each in readers),
+        seconds=seconds,
+        notes=notes,
+        comparison=comparison,
+        choice=choice,
     )
 
 
-def _check_memory(upscaler: Upscaler, reader: ImageReader, target: Path, size: Size) -> None:
+def _check_memory(
+    upscaler: Upscaler, reader: ImageReader, target: Path, size: Size, options: FileOptions
+) -> None:
     """Refuse before the work what will not fit, rather than be killed on the way."""
-    config = upscaler.config
-    columns = sum(width for width, _ in pass_sizes((reader.width, reader.height), size, config.scale))
-    streams = 2 if reader.has_alpha else 1
-    engine = columns * streams * config.channels * config.blocks * _COLUMN_BYTES
-    encoder = encoding_bytes(target, *size, alpha=reader.has_alpha)
-    check_memory(reader.path, reader.decoding_bytes + engine + encoder)
+    needed = upscaling_bytes(
+        upscaler,
+        (reader.width, reader.height),
+        target,
+        size,
+        options,
+        decoding_bytes=reader.decoding_bytes,
+        pixel_bytes=reader.pixel_bytes,
+        has_alpha=reader.has_alpha,
+    )
+    check_memory(reader.path, needed)
 
 
 def open_readers(source: Path, options: FileOptions) -> list[ImageReader]:
