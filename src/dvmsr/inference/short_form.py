@@ -112,6 +112,8 @@ def upscale(
             )
         upscaler = Upscaler(weights, device, threads, precision)
         return upscaler.upscale(image, scale=scale, size=size, self_ensemble=self_ensemble, progress=progress)
+    if not all(map(os.fspath, (image, *([] if output is None else [output])))):
+        raise ArgumentError("expected the names of files, got an empty one")
     upscaler = Upscaler(weights, device, threads, precision)
     # Arrays need no libvips.
     from dvmsr.images import read_image
