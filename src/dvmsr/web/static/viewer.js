@@ -110,7 +110,7 @@ export class Viewer {
     this.size = null;
     this.mode = null;
     this.pointers.clear();
-    for (const id of ["modes", "slider-field", "divider", "lens", "box", "tag-before", "tag-after"]) element(id).hidden = true;
+    for (const id of ["modes", "slider-field", "divider", "lens", "spot", "box", "tag-before", "tag-after"]) element(id).hidden = true;
     this.tell("");
     element("hint").textContent = "";
   }
@@ -165,7 +165,7 @@ export class Viewer {
     element("mode-slider").setAttribute("aria-pressed", slides);
     element("mode-lens").setAttribute("aria-pressed", mode === "lens");
     for (const id of ["slider-field", "divider", "tag-before", "tag-after"]) element(id).hidden = !slides;
-    element("lens").hidden = mode !== "lens";
+    for (const id of ["lens", "spot"]) element(id).hidden = mode !== "lens";
     element("box").hidden = mode !== "pick";
     if (mode === "pick") {
       element("part-actions").hidden = false;
@@ -250,9 +250,12 @@ export class Viewer {
     const lens = element("lens");
     lens.style.setProperty("--pane", `${side}px`);
     const { x, y } = this.spot;
+    // The spot that it shows, as large as it is at this zoom; the lens beside it, so that it stays in sight.
+    const seenSide = side * this.zoom * devicePixelRatio;
+    const half = seenSide / 2;
+    Object.assign(element("spot").style, { left: `${x - half}px`, top: `${y - half}px`, width: `${seenSide}px`, height: `${seenSide}px` });
     const left = Math.min(clientWidth - 2 * side - 6, Math.max(0, x - side));
-    // Beside the spot, so that it stays in sight.
-    const top = y > side + 24 ? y - side - 20 : y + 20;
+    const top = y > side + half + 12 ? y - side - half - 10 : y + half + 10;
     Object.assign(lens.style, { left: `${left}px`, top: `${Math.min(top, clientHeight - side - 4)}px` });
     const place = this.place();
     const seen = { x: (x - place.left) / this.zoom, y: (y - place.top) / this.zoom };
