@@ -126,7 +126,7 @@ def test_before_and_after_by_slider_and_lens(open_page, server, pictures, shoot)
     button(page, "Compare", "middle.png").click()
     shown(page)
     shoot(page, "slider")
-    slider = page.get_by_label("Before and after")
+    slider = page.get_by_role("slider", name="Before and after")
     stage = page.locator("#stage").bounding_box()
 
     def cut(layer):

@@ -23,6 +23,9 @@ export class Row {
     for (const button of this.element.querySelectorAll("[data-do]")) {
       button.addEventListener("click", () => actions[button.dataset.do]?.(this));
     }
+    // Of a damaged one there is none.
+    const thumbnail = this.part(".thumbnail");
+    thumbnail.addEventListener("error", () => thumbnail.classList.add("lacking"));
     this.show();
   }
 
