@@ -10,9 +10,10 @@ import pytest
 
 from dvmsr import Upscaler
 from dvmsr.batch import FileTask, foretell, leave_out_what_cannot_fit
-from dvmsr.batch.forecast import engine_bytes, network_pixels
+from dvmsr.batch.forecast import network_pixels
 from dvmsr.batch.plan import BatchPlan
 from dvmsr.inference.files import FileOptions
+from dvmsr.inference.memory import engine_bytes
 
 OPTIONS = FileOptions()
 

@@ -35,7 +35,7 @@ def test_animation(tmp_path, suffix):
         expected = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
 
     first = open_image(path)
-    assert first.notes == ["of 3 frames the first is enlarged; --pages all takes all"]
+    assert first.notes == ['of 3 frames the first is enlarged; pages="all" takes all']
     assert (first.frames, first.height) == (1, 20)
     assert np.array_equal(read(first)[..., :3], expected[0])
 
@@ -62,7 +62,7 @@ def test_pages(tmp_path):
         for picture in pictures:
             file.write(picture.squeeze(), photometric="rgb" if picture.shape[2] == 3 else "minisblack")
     reader = open_image(tmp_path / "a.tif")
-    assert reader.notes == ["of 3 pages the first is enlarged; --pages all takes all"]
+    assert reader.notes == ['of 3 pages the first is enlarged; pages="all" takes all']
     assert np.array_equal(read(reader), pictures[0])
     for page, picture in zip(open_pictures(tmp_path / "a.tif"), pictures, strict=True):
         assert (page.notes, page.grey) == ([], picture.shape[2] == 1)

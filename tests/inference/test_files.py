@@ -165,7 +165,7 @@ def test_encodings_that_are_none(values):
 
 def test_too_many_pixels(tmp_path, upscaler):
     write_noise(tmp_path / "low.png")
-    with pytest.raises(ImageReadError, match="--max-pixels"):
+    with pytest.raises(ImageReadError, match="max_pixels="):
         upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", FileOptions(max_pixels=100))
 
 

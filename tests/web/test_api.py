@@ -24,6 +24,8 @@ from dvmsr.images import read_image
         ),
         ("p3.jpg", "size=long%3D100&quality=70", ("--size", "long=100", "--quality", "70")),
         ("p3.jpg", "format=avif&lossless=true", ("--format", "avif", "--lossless")),
+        ("cat.png", "model=photo&strength=0.35", ("--model", "photo", "--strength", "0.35")),
+        ("p3.jpg", "model=clean", ("--model", "clean")),
     ],
 )
 def test_one_request_has_the_command_lines_bytes(
@@ -102,6 +104,9 @@ def test_a_part(client, pictures):
         ({"quality": 5, "lossless": True}, "expected either a quality or lossless, got both"),
         ({"alpha": "none"}, "alpha must be one of network, bicubic"),
         ({"sharpen": 3}, "got sharpen"),
+        ({"model": "anime"}, "model must be one of auto, clean, photo; got 'anime'"),
+        ({"strength": 0.5}, "strength is of the model photo: choose that as well, or none"),
+        ({"model": "photo", "strength": 0.33}, "strength must be from 0 to 1 in steps of 0.05, got 0.33"),
     ],
 )
 def test_settings_that_are_none(client, pictures, settings, sentence):

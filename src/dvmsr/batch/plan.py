@@ -10,7 +10,7 @@ from pathlib import Path
 from dvmsr.batch.earlier import part_earlier_outputs
 from dvmsr.batch.naming import keys, name_targets
 from dvmsr.batch.sources import Failure, PassedOver, find_sources
-from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError
+from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError, setting
 from dvmsr.images import check_format, comparison_path, open_image
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
 from dvmsr.inference.files import FileOptions
@@ -47,6 +47,9 @@ class FileTask:
 
     pixel_bytes: int = 3
     """Bytes of a pixel of the target before it is compressed."""
+
+    has_alpha: bool = False
+    """Whether the source has transparency."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,7 @@ class _Header:
     height: int
     decoding_bytes: int
     pixel_bytes: int
+    has_alpha: bool
 
 
 class _Headers:
@@ -195,8 +199,9 @@ class _Headers:
         if path not in self._known:
             try:
                 reader = open_image(path, max_pixels=self._max_pixels)
-                pixel_bytes = ((1 if reader.grey else 3) + reader.has_alpha) * reader.dtype.itemsize
-                self._known[path] = _Header(reader.width, reader.height, reader.decoding_bytes, pixel_bytes)
+                self._known[path] = _Header(
+                    reader.width, reader.height, reader.decoding_bytes, reader.pixel_bytes, reader.has_alpha
+                )
             except DvmsrError as error:
                 self._known[path] = error
         known = self._known[path]
@@ -222,6 +227,7 @@ def _task(source: Path, target: Path, headers: _Headers, size: OutputSize, optio
         target_height,
         header.decoding_bytes,
         header.pixel_bytes,
+        header.has_alpha,
     )
 
 
@@ -238,6 +244,6 @@ def _finished(task: FileTask, options: FileOptions) -> Finished | None:
     if not fits or apart > _TIME_RESOLUTION:
         raise ImageWriteError(
             f"{task.target}: exists already, and was not made of {task.source.name} as it is now; "
-            "choose another name or ask for overwriting (--overwrite)"
+            f"choose another name, or have it replaced ({setting('--overwrite', 'overwrite=True')})"
         )
     return Finished(task.source, task.target)

@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
+from dvmsr.cli.numbers import number, whole_number
+from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, says_yes
+from dvmsr.errors import ArgumentError
 
 # The numbers are those of dvmsr.web.Limits, which is not imported for the help text; a test compares them.
 _LIMITS = "Limits"
 _LISTENING = "Where it listens"
+
+
+def _amount(text: str) -> float:
+    value = number(text)
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"expected a number above 0, got {text[:40]}")
+    return value
 
 
 def web(
@@ -25,8 +34,8 @@ def web(
     port: Annotated[
         int | None,
         typer.Option(
-            min=0,
-            max=65535,
+            parser=whole_number(0, 65535),
+            metavar="N",
             help="Port; 0 for any. By default 8765, or the next that is free.",
             rich_help_panel=_LISTENING,
         ),
@@ -63,35 +72,61 @@ def web(
         ),
     ] = None,
     max_file: Annotated[
-        float, typer.Option(min=0.001, metavar="MIB", help="Largest file.", rich_help_panel=_LIMITS)
+        float, typer.Option(parser=_amount, metavar="MIB", help="Largest file.", rich_help_panel=_LIMITS)
     ] = 200,
     max_pixels: Annotated[
-        int, typer.Option(min=1, help="Most pixels of a picture.", rich_help_panel=_LIMITS)
+        int,
+        typer.Option(
+            parser=whole_number(1), metavar="N", help="Most pixels of a picture.", rich_help_panel=_LIMITS
+        ),
     ] = 100_000_000,
     max_queue: Annotated[
-        int, typer.Option(min=1, help="Most pictures of one person that wait.", rich_help_panel=_LIMITS)
+        int,
+        typer.Option(
+            parser=whole_number(1),
+            metavar="N",
+            help="Most pictures of one person that wait.",
+            rich_help_panel=_LIMITS,
+        ),
     ] = 100,
     max_pictures: Annotated[
-        int, typer.Option(min=1, help="Most pictures of one person on the page.", rich_help_panel=_LIMITS)
+        int,
+        typer.Option(
+            parser=whole_number(1),
+            metavar="N",
+            help="Most pictures of one person on the page.",
+            rich_help_panel=_LIMITS,
+        ),
     ] = 200,
     max_minutes: Annotated[
-        float, typer.Option(min=0.001, help="Longest work on a picture.", rich_help_panel=_LIMITS)
+        float,
+        typer.Option(parser=_amount, metavar="X", help="Longest work on a picture.", rich_help_panel=_LIMITS),
     ] = 60,
     max_stored: Annotated[
         float,
-        typer.Option(min=0.001, metavar="MIB", help="Most of one person's files.", rich_help_panel=_LIMITS),
+        typer.Option(
+            parser=_amount, metavar="MIB", help="Most of one person's files.", rich_help_panel=_LIMITS
+        ),
     ] = 8192,
     max_all_stored: Annotated[
         float,
-        typer.Option(min=0.001, metavar="MIB", help="Most of everybody's files.", rich_help_panel=_LIMITS),
+        typer.Option(
+            parser=_amount, metavar="MIB", help="Most of everybody's files.", rich_help_panel=_LIMITS
+        ),
     ] = 32768,
     max_people: Annotated[
-        int, typer.Option(min=1, help="Most people at a time.", rich_help_panel=_LIMITS)
+        int,
+        typer.Option(
+            parser=whole_number(1), metavar="N", help="Most people at a time.", rich_help_panel=_LIMITS
+        ),
     ] = 50,
     keep_minutes: Annotated[
         float,
         typer.Option(
-            min=0.001, help="How long files are kept after the page was closed.", rich_help_panel=_LIMITS
+            parser=_amount,
+            metavar="X",
+            help="How long files are kept after the page was closed.",
+            rich_help_panel=_LIMITS,
         ),
     ] = 30,
     weights: Weights = None,
@@ -109,6 +144,7 @@ def web(
     from dvmsr.cli.printing import say
     from dvmsr.web import Address, Limits, serve
     from dvmsr.web.networks import Networks
+    from dvmsr.weights import load_weights
 
     mebi = 1 << 20
     limits = Limits(
@@ -122,7 +158,9 @@ def web(
         sessions=max_people,
         idle_seconds=60 * keep_minutes,
     )
-    own = None if weights is None else read_weights(weights, residual)
+    if weights is None and residual is not None:
+        raise ArgumentError("--residual is of a file of weights: name it by --weights")
+    own = None if weights is None else load_weights(weights, residual=says_yes(residual))
     serve(
         lambda: Networks(own, device, threads, precision),
         Address(host, port, user, password, no_password),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dvmsr.errors import setting
 from dvmsr.images.decoding import Decoder
 from dvmsr.images.metadata import jpeg, png
 from dvmsr.images.source import SourceFile
@@ -14,8 +15,6 @@ _REDUCED, _MASK = 1, 4
 # A thumbnail is at most half as wide, and of the same shape up to the rounding of its sides.
 _LEAST_REDUCTION = 2
 _ROUNDING = 1.5
-
-_ALL = "--pages all takes all"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def find_pictures(source: SourceFile, decoder: Decoder) -> Pictures:
         header = decoder.header()
         frames = int(header.get("n-pages")) if header.get_typeof("n-pages") else 1
         if frames > 1:
-            return Pictures(frames=frames, notes=(f"of {frames} frames the first is enlarged; {_ALL}",))
+            return Pictures(frames=frames, notes=(f"of {frames} frames the first is enlarged; {_all()}",))
         return Pictures()
     with source.open() as file:
         if source.kind == "TIFF":
@@ -67,6 +66,10 @@ def find_pictures(source: SourceFile, decoder: Decoder) -> Pictures:
         if source.kind == "JPEG" and any(jpeg.is_gain_map(*each) for each in jpeg.read_segments(file)):
             return Pictures(notes=("the gain map is lost: the picture is as screens without HDR show it",))
     return Pictures()
+
+
+def _all() -> str:
+    return setting("--pages all", 'pages="all"') + " takes all"
 
 
 def _find_pages(structure: TiffStructure, directories: list[Directory]) -> Pictures:
@@ -89,7 +92,7 @@ def _find_pages(structure: TiffStructure, directories: list[Directory]) -> Pictu
     if pages[0] != 0:
         notes.append(f"page {pages[0] + 1} is enlarged: what comes before it is its thumbnail or mask")
     if len(pages) > 1:
-        notes.append(f"of {len(pages)} pages the first is enlarged; {_ALL}")
+        notes.append(f"of {len(pages)} pages the first is enlarged; {_all()}")
     return Pictures(pages=pages, notes=tuple(notes))
 
 

@@ -66,6 +66,11 @@ class ImageReader:
         self.notes: list[str] = [*notes, *decoder.notes]
         """What was chosen or is lost in reading and writing this file, a line each."""
 
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel, before or after it is enlarged."""
+        return ((1 if self.grey else 3) + self.has_alpha) * self.dtype.itemsize
+
     def decode(self) -> pyvips.Image:
         """Open the file as libvips' image; see ``Decoder.decode``.
 

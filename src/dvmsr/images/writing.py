@@ -15,7 +15,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from dvmsr.atomic import unfinished_file
-from dvmsr.errors import ArgumentError, ImageWriteError
+from dvmsr.errors import ArgumentError, ImageWriteError, setting
 from dvmsr.images.decoding import reason
 from dvmsr.images.encoding import DEFAULT_ENCODING, FORMATS, Encoding, EncodingError, encode
 from dvmsr.images.metadata.tiff import append_picture
@@ -181,9 +181,8 @@ def _publish(partial: Path, target: Path, overwrite: bool) -> None:
 
 
 def _exists(path: Path) -> ImageWriteError:
-    return ImageWriteError(
-        f"{path}: exists already; choose another name or ask for overwriting (--overwrite)"
-    )
+    way = setting("--overwrite", "overwrite=True")
+    return ImageWriteError(f"{path}: exists already; choose another name, or have it replaced ({way})")
 
 
 def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAULT_ENCODING) -> None:

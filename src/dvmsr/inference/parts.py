@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dvmsr.errors import ArgumentError
 from dvmsr.images import ImageReader, open_image, write_image
+from dvmsr.inference.choosing import choose_model
 from dvmsr.inference.files import FileOptions, target_size
 from dvmsr.inference.sized import sized_upscaler
 from dvmsr.inference.transparency import enlarge_rows
@@ -90,6 +91,9 @@ def enlarge_part(
         ImageWriteError: A file cannot be written.
     """
     reader = open_image(source, max_pixels=options.max_pixels)
+    if upscaler.model == "auto":
+        # By the whole, as it would be for the whole.
+        upscaler = upscaler.with_strength(choose_model(reader).strength)
     box.check(reader.width, reader.height)
     whole = target_size(options, reader.width, reader.height, upscaler.scale)
     across, down = whole[0] / reader.width, whole[1] / reader.height

@@ -26,9 +26,10 @@ from dvmsr.web.networks import Networks
 from dvmsr.web.pictures import Picture, State
 from dvmsr.web.queue import WorkQueue
 from dvmsr.web.sessions import Session, Sessions
-from dvmsr.web.settings import FORMATS, Settings
+from dvmsr.web.settings import AUTO, FORMATS, Settings
 from dvmsr.web.uploads import take_in
 from dvmsr.web.viewing import Views
+from dvmsr.weights import MODELS
 
 _DOWNLOAD = "application/octet-stream"
 # A browser may keep what never changes under its address.
@@ -99,9 +100,14 @@ class Api:
     def about(self, _: Request) -> Response:
         """Tell what can be asked for, and how much is taken."""
         limits = {**asdict(self._limits), "part_pixels": self._views.part_pixels()}
-        scale = self._networks.find(Settings()).scale
         return JSONResponse(
-            {"scale": scale, "largest_scale": LARGEST_SCALE, "formats": FORMATS, "limits": limits}
+            {
+                "scale": self._networks.scale,
+                "largest_scale": LARGEST_SCALE,
+                "models": [AUTO, *MODELS] if self._networks.has_models else [],
+                "formats": FORMATS,
+                "limits": limits,
+            }
         )
 
     def pictures(self, request: Request) -> Response:
@@ -289,7 +295,7 @@ class Api:
             "run": picture.run,
         }
         if picture.settings is not None:
-            told["settings"] = picture.settings.described(self._networks.find(picture.settings).scale)
+            told["settings"] = picture.settings.described(self._networks.scale)
         file = picture.result
         if file is not None and picture.state is State.DONE:
             told["result"] = {
@@ -299,6 +305,7 @@ class Api:
                 "bytes": file.target.stat().st_size if file.target.exists() else 0,
                 "seconds": round(file.seconds, 2),
                 "notes": [picture.tell(note) for note in file.notes],
+                "choice": asdict(file.choice) if file.choice is not None else None,
             }
         return told
 

@@ -1,21 +1,19 @@
-"""The networks that the page enlarges by, each loaded once, and how fast they are on this machine."""
+"""The networks that the page enlarges by, and how fast they are on this machine."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from threading import Lock
-
 from dvmsr.batch.forecast import seconds_per_pixel
+from dvmsr.errors import ArgumentError
 from dvmsr.inference.upscaler import Upscaler
-from dvmsr.web.settings import Settings
-from dvmsr.weights import Weights, shipped_weights
+from dvmsr.web.settings import AUTO, Settings
+from dvmsr.weights import Weights
 
 
 class Networks:
     """Finds the network for some settings, as ``dvmsr upscale`` would.
 
     Args:
-        weights: The weights for all settings; None takes the shipped ones, by the scale that is asked for.
+        weights: The weights for all settings; None takes the shipped ones, by the model that is asked for.
         device: See ``Upscaler``.
         threads: See ``Upscaler``.
         precision: See ``Upscaler``.
@@ -31,28 +29,29 @@ class Networks:
         threads: int | None = None,
         precision: str = "fp32",
     ) -> None:
-        self._weights = weights
-        self._how = (device, threads, precision)
-        self._lock = Lock()
-        self._loaded: dict[Path | None, Upscaler] = {}
-        self._speeds: dict[Upscaler, float | None] = {}
-        # What is wrong with the device or the weights is told before the page is there.
-        self.pixel_seconds(self.find(Settings()))
+        self.has_models = weights is None
+        """Whether there are models to choose among."""
+        if weights is None:
+            self._upscaler = Upscaler(None, device, threads, precision, model=AUTO)
+        else:
+            self._upscaler = Upscaler(weights, device, threads, precision)
+        self.scale = self._upscaler.scale
+        """By how much they enlarge."""
+        # The models are of one shape, so this is the speed of each.
+        self.pixel_seconds = seconds_per_pixel(self._upscaler) if self._upscaler.is_native else None
+        """Seconds that a pixel takes; None on other devices than the CPU."""
 
     def find(self, settings: Settings) -> Upscaler:
-        """Return the network for some settings."""
-        path = None
-        if self._weights is None:
-            size = settings.size
-            path = shipped_weights(size.scale if size is not None and size.scale is not None else 4)
-        with self._lock:
-            if path not in self._loaded:
-                self._loaded[path] = Upscaler(path or self._weights, *self._how)
-            return self._loaded[path]
+        """Return the network for some settings.
 
-    def pixel_seconds(self, upscaler: Upscaler) -> float | None:
-        """Return the seconds that a pixel takes, measured once; None on other devices than the CPU."""
-        with self._lock:
-            if upscaler not in self._speeds:
-                self._speeds[upscaler] = seconds_per_pixel(upscaler) if upscaler.is_native else None
-            return self._speeds[upscaler]
+        Raises:
+            ArgumentError: A model is asked for, and there are none to choose among.
+        """
+        if settings.model == AUTO:
+            return self._upscaler
+        if not self.has_models:
+            raise ArgumentError(
+                "this page was started with weights of its own (--weights): there is no model to choose"
+            )
+        # Each is made once, and kept.
+        return self._upscaler.with_strength(settings.strength)

@@ -95,7 +95,7 @@ class WorkQueue:
         _refuse_failed(picture, plan)
         _refuse_failed(picture, leave_out_what_cannot_fit(plan, upscaler, options))
         (task,) = plan.tasks
-        told = foretell(upscaler, plan.tasks, options, pixel_seconds=self._networks.pixel_seconds(upscaler))
+        told = foretell(upscaler, plan.tasks, options, pixel_seconds=self._networks.pixel_seconds)
         if told.seconds is not None and told.seconds > self._limits.seconds:
             raise RequestError(
                 422,

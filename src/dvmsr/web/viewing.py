@@ -74,8 +74,7 @@ class Views:
 
     def part_pixels(self) -> int:
         """Return how many pixels a part may have that is tried, so that it takes a second or two here."""
-        upscaler = self._networks.find(Settings())
-        seconds = self._networks.pixel_seconds(upscaler)
+        seconds = self._networks.pixel_seconds
         least, most = _PART_PIXELS
         return most if seconds is None else min(most, max(least, int(self._limits.part_seconds / seconds)))
 

@@ -68,8 +68,11 @@ export class Row {
     if (!picture.width) return "";
     const from = size(picture.width, picture.height);
     if (picture.result) {
-      const { width, height, seconds } = picture.result;
-      return `${from} → ${size(width, height)}, ${bytes(picture.result.bytes)}, in ${duration(seconds)} (${picture.settings})`;
+      const { width, height, seconds, choice } = picture.result;
+      const facts = `${from} → ${size(width, height)}, ${bytes(picture.result.bytes)}, in ${duration(seconds)} (${picture.settings})`;
+      if (!choice) return facts;
+      const network = choice.strength ? `photo ${choice.strength}` : "clean";
+      return `${facts}; network ${network}: ${choice.reason}`;
     }
     if (this.atWork) return `${from} (${picture.settings})`;
     if (!plan?.width) return from;

@@ -3,7 +3,7 @@
 const KEPT = "dvmsr-settings";
 const LOSSY = ["jpg", "webp", "avif"];
 const HAVING_LOSSLESS = ["webp", "avif"];
-const FIELDS = ["size-kind", "scale", "long", "frame-width", "frame-height", "format", "quality", "lossless", "alpha"];
+const FIELDS = ["size-kind", "scale", "long", "frame-width", "frame-height", "model", "strength", "format", "quality", "lossless", "alpha"];
 
 export class Settings {
   constructor(form, about, onChange) {
@@ -11,6 +11,9 @@ export class Settings {
     this.field("scale").value = about.scale;
     this.field("scale").max = about.largest_scale;
     this.restore();
+    // A page that was started with weights of its own has none to choose among.
+    this.form.querySelector("#model-field").hidden = !about.models.length;
+    if (!about.models.length) this.field("model").value = "auto";
     this.show();
     form.addEventListener("input", () => {
       this.show();
@@ -29,7 +32,8 @@ export class Settings {
     const text = (name) => this.field(name).value.trim();
     const kind = text("size-kind");
     const format = text("format");
-    const settings = { format: format || null, alpha: text("alpha") };
+    const settings = { format: format || null, alpha: text("alpha"), model: text("model") };
+    if (settings.model === "photo") settings.strength = Number(text("strength"));
     if (kind === "scale") settings.scale = Number(text("scale"));
     if (kind === "long") settings.size = `long=${text("long")}`;
     if (kind === "frame") settings.size = `${text("frame-width")}x${text("frame-height")}`;
@@ -58,6 +62,9 @@ export class Settings {
       // What is not seen must not be found wrong.
       for (const input of part.querySelectorAll("input")) input.disabled = part.hidden;
     }
+    const mixes = this.field("model").value === "photo";
+    this.form.querySelector("#strength-field").hidden = !mixes;
+    this.field("strength").disabled = !mixes;
     const format = this.field("format").value;
     const lossless = HAVING_LOSSLESS.includes(format) && this.field("lossless").checked;
     this.form.querySelector("#lossless-field").hidden = !HAVING_LOSSLESS.includes(format);
