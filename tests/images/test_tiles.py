@@ -50,8 +50,10 @@ def test_colours_that_a_file_describes_become_a_profile(tmp_path):
     path.write_bytes(data[:33] + chunk + data[33:])
     for source, has_profile in ((path, True), (plain, False)):
         write_tiles(open_image(source), tmp_path / f"{source.stem}-tiles")
-        write_thumbnail(open_image(source), tmp_path / "small.png", 16)
-        for made in (tmp_path / f"{source.stem}-tiles" / "0" / "0_0.png", tmp_path / "small.png"):
+        # A name of its own: libvips keeps what it has read by that.
+        small = tmp_path / f"{source.stem}-small.png"
+        write_thumbnail(open_image(source), small, 16)
+        for made in (tmp_path / f"{source.stem}-tiles" / "0" / "0_0.png", small):
             image = pyvips.Image.new_from_file(str(made))
             assert bool(image.get_typeof("icc-profile-data")) == has_profile
 

@@ -48,6 +48,8 @@ main()
 class Server:
     """A page of its own process, as a user starts it."""
 
+    program = PROGRAM
+
     def __init__(self, folder, *arguments):
         self.folder = folder
         command = [sys.executable, "-c", PROGRAM, "web", "--no-browser", "--threads", "1", "--folder", folder]

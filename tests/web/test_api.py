@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dvmsr.images import read_image
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +259,23 @@ def test_who_hangs_up_is_not_worked_for(server, client, pictures, connect):
     client.json("POST", f"api/pictures/{cat['id']}/enlarge", {"scale": 2})
     assert client.wait(cat)["state"] == "done"
     assert not [path for path in server.files if "large" in path.name]
+
+
+def test_the_docs_examples(server, pictures, tmp_path, monkeypatch, command_line, capsys):
+    text = (
+        (ROOT / "docs" / "web.md").read_text(encoding="utf-8").replace("http://127.0.0.1:8765/", server.url)
+    )
+    shutil.copy(pictures["p3.jpg"], tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    (curl,) = re.findall(r"^curl .*$", text, re.MULTILINE)
+    subprocess.run(["bash", "-ec", curl], check=True, capture_output=True)
+    expected = command_line(tmp_path / "photo.jpg", "--scale", "2")
+    assert (tmp_path / "photo_x2.jpg").read_bytes() == expected.read_bytes()
+    (python,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    exec(compile(python, "docs/web.md", "exec"), {})
+    expected = command_line(tmp_path / "photo.jpg", "--size", "long=120", "--format", "png")
+    assert (tmp_path / "photo_long120.png").read_bytes() == expected.read_bytes()
+    assert "[]" in capsys.readouterr().out
 
 
 def test_health(client):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -357,6 +359,24 @@ def test_drop_and_paste(open_page, server, pictures, way):
         [way, base64.b64encode(pictures["cat.png"].read_bytes()).decode()],
     )
     button(page, "Enlarge", "brought.png").wait_for()
+
+
+def test_nothing_leaves_the_machine(open_page, server, pictures):
+    # What watches the server would end it.
+    watch = server.program.partition("from dvmsr")[0]
+    for call in ("create_connection(('192.0.2.1', 9), 1)", "getaddrinfo('example.com', 80)"):
+        program = f"{watch}import socket\nsocket.{call}"
+        assert subprocess.run([sys.executable, "-c", program], stderr=subprocess.DEVNULL).returncode == 99
+    page = open_page(server)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    enlarge(page, pictures["cat.png"])
+    button(page, "Compare", "cat.png").click()
+    shown(page)
+    assert len(asked) > 10
+    assert all(address.startswith(server.url) for address in asked)
+    assert server.process.poll() is None
 
 
 def test_the_program_ends_and_comes_again(open_page, start_server, tmp_path, pictures):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -195,7 +196,7 @@ class Api:
             raise RequestError(404, "no picture is enlarged yet; enlarge some first")
         needed = sum(path.stat().st_size for path in files)
         self._sessions.check_room(session, needed, "the zip file")
-        target = session.folder / f"{request.scope['client'][1]}-{id(request)}.zip"
+        target = session.folder / f"{secrets.token_hex(8)}.zip"
         write_archive(files, target)
         return _file(target, "dvmsr.zip", background=BackgroundTask(target.unlink, missing_ok=True))
 

@@ -16,6 +16,8 @@ const UPLOADS_AT_ONCE = 2;
 const rows = [];
 const toSend = [];
 let sending = 0;
+// Whether the server knows us: the first upload makes the session that the others then belong to.
+let hasSession = false;
 let timer = null;
 let about;
 let settings;
@@ -71,30 +73,27 @@ function addRow(picture) {
   return row;
 }
 
-async function send() {
-  while (sending < UPLOADS_AT_ONCE && toSend.length) {
+function send() {
+  while (sending < (hasSession ? UPLOADS_AT_ONCE : 1) && toSend.length) {
     const { file, row } = toSend.shift();
     if (!rows.includes(row)) continue;
     sending += 1;
     row.abort = new AbortController();
     const onProgress = (part) => row.update({ progress: part });
-    // The first alone: it makes the session that the others then belong to.
-    const work = upload(file, { onProgress, signal: row.abort.signal }).then(
-      (picture) => {
-        row.update(picture);
-        later(planAll, 150)();
-      },
-      (error) => (error.name === "AbortError" ? drop(row) : refuse(row, error.message)),
-    );
-    const done = work.finally(() => {
-      sending -= 1;
-      overview();
-      send();
-    });
-    if (!document.hasSession) {
-      await done;
-      document.hasSession = true;
-    }
+    upload(file, { onProgress, signal: row.abort.signal })
+      .then(
+        (picture) => {
+          hasSession = true;
+          row.update(picture);
+          later(planAll, 150)();
+        },
+        (error) => (error.name === "AbortError" ? drop(row) : refuse(row, error.message)),
+      )
+      .finally(() => {
+        sending -= 1;
+        overview();
+        send();
+      });
   }
 }
 
@@ -145,7 +144,7 @@ async function removeAll() {
   if (!confirm("Remove all pictures, and what was made of them?")) return;
   for (const row of rows.filter((each) => each.state === "uploading")) await cancel(row);
   await attempt(() => ask("DELETE", "api/pictures"));
-  document.hasSession = false;
+  hasSession = false;
   for (const row of [...rows]) drop(row);
   announce("all pictures are removed");
 }
@@ -175,7 +174,8 @@ async function look() {
   try {
     const told = await ask("GET", "api/pictures");
     gone(null);
-    document.hasSession ||= told.pictures.length > 0;
+    // It may have ended meanwhile.
+    hasSession = told.pictures.length > 0;
     take(told.pictures);
   } catch (error) {
     gone(error);
@@ -245,8 +245,7 @@ function overview() {
   element("cancel-all").hidden = atWork.length === 0;
   element("download-all").hidden = done.length === 0;
   element("overall").textContent = rows.length ? summary(open, atWork, done) : "";
-  const part = atWork.length ? Math.round((100 * done.length) / (done.length + atWork.length)) : null;
-  document.title = part === null ? "dvmsr" : `(${done.length}/${done.length + atWork.length}) dvmsr`;
+  document.title = atWork.length ? `(${done.length}/${done.length + atWork.length}) dvmsr` : "dvmsr";
 }
 
 function summary(open, atWork, done) {
