@@ -8,6 +8,7 @@
     ├── WeightsError         a file of weights that is missing, damaged or of another network
     ├── DatasetError         a folder of images that does not hold what it should
     ├── ExportError          a network that cannot be written for another runtime
+    ├── RequestError         a request to the page that is refused
     └── MissingExtraError    an optional dependency that is not installed (also an ImportError)
 
 Each message is one line that says what was expected, what came and what to do.
@@ -52,6 +53,20 @@ class DatasetError(DvmsrError):
 
 class ExportError(DvmsrError):
     """A network that cannot be written for another runtime."""
+
+
+class RequestError(DvmsrError):
+    """A request to the page (``dvmsr web``) that is refused.
+
+    Args:
+        status: The HTTP status of the answer, from 400.
+        message: A sentence for whoever asked.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status of the answer."""
 
 
 class MissingExtraError(DvmsrError, ImportError):

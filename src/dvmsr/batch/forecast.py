@@ -63,19 +63,28 @@ class Forecast:
     """Bytes of all targets."""
 
 
-def foretell(upscaler: Upscaler, tasks: Sequence[FileTask], options: FileOptions) -> Forecast:
+def foretell(
+    upscaler: Upscaler,
+    tasks: Sequence[FileTask],
+    options: FileOptions,
+    *,
+    pixel_seconds: float | None = None,
+) -> Forecast:
     """Foretell a run. Measuring the engine's speed takes some hundredths of a second.
 
     Args:
         upscaler: The network.
         tasks: What is to be done.
         options: How.
+        pixel_seconds: The engine's speed if it is known, as of :func:`seconds_per_pixel`.
     """
     seconds = None
     if upscaler.is_native and tasks:
         work = sum(network_pixels(task, upscaler.scale, options) for task in tasks)
         encoding = sum(task.target_width * task.target_height * _codec(task)[0] for task in tasks)
-        seconds = work * seconds_per_pixel(upscaler) + encoding / upscaler.threads
+        if pixel_seconds is None:
+            pixel_seconds = seconds_per_pixel(upscaler)
+        seconds = work * pixel_seconds + encoding / upscaler.threads
     small, large = part_by_size(upscaler, tasks)
     needs = sorted((task_bytes(upscaler, task, options) for task in small), reverse=True)
     several = sum(needs[: upscaler.threads])

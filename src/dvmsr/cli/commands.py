@@ -23,6 +23,7 @@ from dvmsr.cli.printing import give_up, say
 from dvmsr.cli.signals import exit_code
 from dvmsr.cli.train import train
 from dvmsr.cli.upscale import upscale
+from dvmsr.cli.web import web
 from dvmsr.errors import DvmsrError, is_lack_of_memory, options_named
 
 # What the parser raises for wrong arguments; Typer has no public name for it.
@@ -90,6 +91,10 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "dvmsr upscale holiday/ -o large/ --recursive --size long=4000",
         'dvmsr upscale "scans/*.tif" --format jpeg --quality 90 --report done.json',
         "curl -s URL | dvmsr upscale - -o - --format png > large.png",
+    ),
+    web: (
+        "dvmsr web",
+        "dvmsr web --host 0.0.0.0 --user me --password secret",
     ),
     evaluate: (
         "dvmsr evaluate Set5/x4 Set14/x4 --json scores.json",

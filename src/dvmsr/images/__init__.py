@@ -11,6 +11,7 @@ __all__ = [
     "Encoding",
     "ImageReader",
     "Page",
+    "Tiles",
     "check_comparison",
     "check_format",
     "check_pictures",
@@ -27,6 +28,8 @@ __all__ = [
     "write_comparison",
     "write_image",
     "write_pages",
+    "write_thumbnail",
+    "write_tiles",
 ]
 
 try:
@@ -45,6 +48,7 @@ if TYPE_CHECKING or _cause is None:
     )
     from dvmsr.images.encoding import Encoding, encoding_bytes
     from dvmsr.images.reading import ImageReader, open_image, open_pictures, read_image
+    from dvmsr.images.tiles import Tiles, write_thumbnail, write_tiles
     from dvmsr.images.writing import Page, check_format, check_pictures, write_image, write_pages
 else:
     # Without libvips a machine cannot upscale files, but it can train.
