@@ -64,7 +64,7 @@ def test_a_folder_in_and_a_folder_out(photos, upscaler, tmp_path):
     assert told == {
         "notes.txt": "no image by its name or content",
         ".hidden.png": "hidden",
-        "raw.nef": "raw data of a camera: develop it first",
+        "raw.nef": "raw data of a camera: develop it first, for instance to TIFF",
     }
     report = BatchReport.of_plan(plan)
     for event in run_tasks(upscaler, plan.tasks, FileOptions(compare=True), hashes=True):
@@ -105,7 +105,7 @@ def test_run_again_goes_on_and_an_edited_image_is_refused(photos, make_weights):
     edited = upscale_files(f"{folder}/in", f"{folder}/out", **options)
     assert [failure.message for failure in edited.failed] == [
         f"{folder}/out/a_x4.png: exists already, and was not made of a.png as it is now; "
-        "choose another name or ask for overwriting (--overwrite)"
+        "choose another name, or have it replaced (overwrite=True)"
     ]
     assert len(upscale_files(f"{folder}/in", f"{folder}/out", overwrite=True, **options).files) == 2
 

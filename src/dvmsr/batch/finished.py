@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dvmsr.batch.urls import changed, is_url
-from dvmsr.errors import DvmsrError, ImageWriteError
+from dvmsr.errors import DvmsrError, ImageWriteError, setting
 from dvmsr.images import open_image
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def is_finished(task: FileTask, time_of: Callable[[Path], float | None] = time_o
     if not fits:
         raise ImageWriteError(
             f"{task.target}: exists already, and was not made of {task.source.name} as it is now; "
-            "choose another name or ask for overwriting (--overwrite)"
+            f"choose another name, or have it replaced ({setting('--overwrite', 'overwrite=True')})"
         )
     return True
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dvmsr.batch.events import Done, Failed
 from dvmsr.batch.plan import FileTask
 from dvmsr.batch.urls import changed, deliver, fetch, is_url
-from dvmsr.errors import DvmsrError, ImageWriteError
+from dvmsr.errors import DvmsrError, ImageWriteError, setting
 from dvmsr.inference.files import FileOptions, upscale_file
 
 if TYPE_CHECKING:
@@ -104,7 +104,10 @@ def _through_copies(
                     results[comparison] = comparison = task.target.with_name(comparison.name)
                 for copy, url in results.items():
                     if not options.overwrite and changed(url) is not None:
-                        raise ImageWriteError(f"{url}: exists already; choose another name or --overwrite")
+                        raise ImageWriteError(
+                            f"{url}: exists already; choose another name, or have it replaced "
+                            f"({setting('--overwrite', 'overwrite=True')})"
+                        )
                     deliver(copy, url)
         except DvmsrError as error:
             # The copies are nothing that anybody has heard of.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvmsr.batch.earlier import part_earlier_outputs
 from dvmsr.batch.finished import is_finished, time_of
 from dvmsr.batch.naming import keys, name_targets
-from dvmsr.batch.sources import Failure, Found, PassedOver, find_sources
+from dvmsr.batch.sources import Failure, Found, PassedOver, Source, find_sources
 from dvmsr.batch.url_sources import find_url_sources
 from dvmsr.batch.urls import as_path, is_url, list_folder
 from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError
@@ -48,6 +49,9 @@ class FileTask:
 
     pixel_bytes: int = 3
     """Bytes of a pixel of the target before it is compressed."""
+
+    has_alpha: bool = False
+    """Whether the source has transparency."""
 
     @property
     def size_is_known(self) -> bool:
@@ -151,7 +155,7 @@ def plan_files(
             tag=size.tag,
             output_folder=folder,
             suffix=suffix,
-            animations=options.pages == "all",
+            animations=headers.animations(sources) if options.pages == "all" else (),
         )
     )
     when = _times_of_results(folder, times)
@@ -230,6 +234,8 @@ class _Header:
     height: int
     decoding_bytes: int
     pixel_bytes: int
+    has_alpha: bool
+    animated: bool
 
 
 class _Headers:
@@ -243,14 +249,35 @@ class _Headers:
         if path not in self._known:
             try:
                 reader = open_image(path, max_pixels=self._max_pixels)
-                pixel_bytes = ((1 if reader.grey else 3) + reader.has_alpha) * reader.dtype.itemsize
-                self._known[path] = _Header(reader.width, reader.height, reader.decoding_bytes, pixel_bytes)
+                self._known[path] = _Header(
+                    reader.width,
+                    reader.height,
+                    reader.decoding_bytes,
+                    reader.pixel_bytes,
+                    reader.has_alpha,
+                    reader.animated,
+                )
             except DvmsrError as error:
                 self._known[path] = error
         known = self._known[path]
         if isinstance(known, DvmsrError):
             raise known
         return known
+
+    def animations(self, sources: Sequence[Source]) -> set[Path]:
+        """Which of them are animations."""
+        found = set()
+        for source in sources:
+            if is_url(source.path):
+                # Without a look into it: most are not still.
+                if source.path.suffix.lower() == ".gif":
+                    found.add(source.path)
+                continue
+            # What cannot be read will be told of where its task is made.
+            with suppress(DvmsrError):
+                if self.header(source.path).animated:
+                    found.add(source.path)
+        return found
 
     def measure(self, path: Path) -> tuple[int, int]:
         header = self.header(path)
@@ -273,4 +300,5 @@ def _task(source: Path, target: Path, headers: _Headers, size: OutputSize, optio
         target_height,
         header.decoding_bytes,
         header.pixel_bytes,
+        header.has_alpha,
     )

@@ -9,7 +9,6 @@ from dvmsr.batch.sources import (
     NO_IMAGE,
     OUTPUT_FOLDER,
     RAW,
-    RAW_SUFFIXES,
     SUBFOLDER,
     Found,
     PassedOver,
@@ -17,7 +16,7 @@ from dvmsr.batch.sources import (
 )
 from dvmsr.batch.urls import first_bytes, list_folder
 from dvmsr.images.signatures import SIGNATURE_BYTES, is_image
-from dvmsr.images.suffixes import READABLE_SUFFIXES
+from dvmsr.images.suffixes import RAW_SUFFIXES, READABLE_SUFFIXES
 
 
 def find_url_sources(

@@ -14,19 +14,25 @@ import typer
 from dvmsr.cli.options import (
     Debug,
     Device,
+    Model,
+    ModelName,
     Precision,
     Residual,
+    Strength,
     Threads,
     Weights,
     YesOrNo,
-    read_weights,
+    make_upscaler,
+    says_yes,
 )
+from dvmsr.cli.printing import say
 from dvmsr.errors import ArgumentError, MissingExtraError
 
 if TYPE_CHECKING:
     from rich.status import Status
 
     from dvmsr.evaluation.benchmark import SetScore, SupportsUpscale
+    from dvmsr.inference import Upscaler
 
 
 def evaluate(
@@ -38,6 +44,8 @@ def evaluate(
             "LR_bicubic/X4/, or with HR images alone, whose LR images are then made.",
         ),
     ],
+    model: Model = None,
+    strength: Strength = None,
     weights: Weights = None,
     residual: Residual = None,
     network: Annotated[
@@ -72,7 +80,9 @@ def evaluate(
     ] = None,
     save_low: Annotated[
         Path | None,
-        typer.Option("--save-lr", metavar="FOLDER", help="Keep these LR images, as FOLDER/SET/NAME.png."),
+        typer.Option(
+            "--save-lr", metavar="FOLDER", help="Keep these LR images, as FOLDER/SET/NAME.png or .jpg."
+        ),
     ] = None,
     json_file: Annotated[
         Path | None,
@@ -92,7 +102,8 @@ def evaluate(
     from dvmsr.evaluation.datasets import open_sets
     from dvmsr.evaluation.degraded import degrade_sets
     from dvmsr.evaluation.saving import OutputFolder
-    from dvmsr.inference.upscaler import Upscaler
+    from dvmsr.images import open_image
+    from dvmsr.inference.choosing import choose_model
     from dvmsr.weights import shipped_weights
 
     to_stdout = json_file == Path("-")
@@ -107,26 +118,43 @@ def evaluate(
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
     if json_file is not None and json_file.suffix != ".json" and json_file.exists():
         raise ArgumentError(f"{json_file}: exists already; choose another name, or one that ends in .json")
-    if network is not None and (self_ensemble or precision != "fp32"):
-        raise ArgumentError("--network is scored as it is: leave out --self-ensemble and --precision")
-    upscaler: SupportsUpscale
-    if network is None:
-        upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
-    else:
-        upscaler = _own_network(network, weights, residual, device, threads)
-    sets = open_sets(folders, upscaler.scale)
-    outputs = OutputFolder(save, upscaler.scale) if save is not None else None
+    own = None
+    if network is not None:
+        if self_ensemble or precision != "fp32" or model is not None or strength is not None:
+            raise ArgumentError(
+                "--network is scored as it is: leave out --self-ensemble, --precision, --model and --strength"
+            )
+        own = _own_network(network, weights, residual, device, threads)
+    upscaler = make_upscaler(
+        weights,
+        residual,
+        model,
+        strength,
+        ModelName.CLEAN,
+        device=device,
+        threads=threads,
+        precision=precision,
+    )
+    scale = upscaler.scale if own is None else own.scale
+    sets = open_sets(folders, scale)
+    outputs = OutputFolder(save, scale) if save is not None else None
     if outputs is not None:
         outputs.check(sets)
-    check_sets(sets, upscaler.scale)
+    check_sets(sets, scale)
     for benchmark in sets:
         if not benchmark.has_low and degrade is None:
-            typer.echo(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", err=True)
-    bicubic = Bicubic(upscaler.scale)
-    scored = SelfEnsemble(upscaler) if isinstance(upscaler, Upscaler) and self_ensemble else upscaler
+            say(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", error=True)
+    bicubic = Bicubic(scale)
+
+    def scored(network: Upscaler) -> SelfEnsemble | Upscaler:
+        return SelfEnsemble(network) if self_ensemble else network
+
+    def choose(path: Path) -> SelfEnsemble | Upscaler:
+        return scored(upscaler.with_strength(choose_model(open_image(path)).strength))
+
     with TemporaryDirectory() as folder:
         if degrade is not None:
-            sets = degrade_sets(sets, degrade, upscaler.scale, save_low or Path(folder))
+            sets = degrade_sets(sets, degrade, scale, save_low or Path(folder))
         table = Table("Set", "Images", "By", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
         for column in (table.columns[1], *table.columns[3:]):
             column.justify = "right"
@@ -138,7 +166,13 @@ def evaluate(
                 status.update(f"{label}: 0 of {total} images")
                 show = _counter(status, label, total)
                 keep = outputs.keep(benchmark) if outputs is not None else None
-                score = score_set(scored, benchmark, on_image=show, on_output=keep)
+                score = score_set(
+                    own or scored(upscaler),
+                    benchmark,
+                    on_image=show,
+                    on_output=keep,
+                    choose=choose if model is ModelName.AUTO else None,
+                )
             scores.append(score)
             references.append(reference)
             table.add_row(score.name, str(total), "bicubic", *_cells(reference))
@@ -148,6 +182,8 @@ def evaluate(
     if json_file is None:
         return
     name = str(weights or network or shipped_weights().name)
+    if model in (ModelName.PHOTO, ModelName.AUTO):
+        name = f"{model.value} model" + (f" at strength {strength:g}" if strength is not None else "")
     report = json.dumps(
         make_report(name, scores, references, self_ensemble=self_ensemble, degradation=degrade), indent=2
     )
@@ -164,6 +200,7 @@ def _own_network(
     name: str, weights: Path | None, residual: YesOrNo | None, device: str, threads: int | None
 ) -> SupportsUpscale:
     from dvmsr.plugins import load_plugin
+    from dvmsr.weights import load_weights
 
     try:
         import torch
@@ -178,7 +215,7 @@ def _own_network(
         torch.set_num_threads(threads)
     if device == "auto":
         device = "cuda" if sees_gpu() else "cpu"
-    arguments = [] if weights is None else [read_weights(weights, residual)]
+    arguments = [] if weights is None else [load_weights(weights, residual=says_yes(residual))]
     network = build_network(load_plugin(name, "--network"), f"--network {name}", None, *arguments)
     scale = network_scale(network, f"--network {name}")
     return NetworkUpscaler(network.to(find_device("torch" if device == "cpu" else device)), scale)

@@ -32,7 +32,7 @@ from dvmsr.batch.events import Done, Failed
 from dvmsr.batch.one import renamed
 from dvmsr.batch.plan import FileTask
 from dvmsr.batch.urls import is_url
-from dvmsr.cluster.worker import Work, enlarge
+from dvmsr.cluster.worker import Network, Work, enlarge
 from dvmsr.errors import ArgumentError, DvmsrError
 from dvmsr.inference.files import FileOptions
 from dvmsr.weights import Weights
@@ -57,14 +57,20 @@ class ClusterSettings:
     """``HOST:PORT``, ``ray://HOST:PORT``, "local" for this machine alone, or "auto" for the cluster that
     RAY_ADDRESS names or this machine belongs to."""
 
-    weights: Weights
-    """The network."""
+    weights: Weights | None = None
+    """The network; None: the one that comes with the package which ``model`` and ``strength`` name."""
 
     threads: int = 1
     """Processors for each image; one each does the most images."""
 
     precision: str = "fp32"
     """What to compute in; see ``Upscaler``."""
+
+    model: str = "clean"
+    """See ``Upscaler``."""
+
+    strength: float = 1.0
+    """See ``Upscaler``."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +119,15 @@ def run_tasks_on_ray(
         size = _cluster_size(settings.threads)
         if on_cluster is not None:
             on_cluster(size)
-        work = Work(
+        network = Network(
             uuid.uuid4().hex,
-            ray.put(settings.weights),
-            options,
+            None if settings.weights is None else ray.put(settings.weights),
+            settings.model,
+            settings.strength,
             settings.threads,
             settings.precision,
-            hashes,
         )
+        work = Work(network, options, hashes)
         run = _Run(work, settings.threads)
         try:
             yield from run.go(tasks)

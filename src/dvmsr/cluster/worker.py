@@ -24,24 +24,27 @@ ALREADY = "done by a machine that ended before it could tell"
 
 
 @dataclass(frozen=True)
+class Network:
+    """The network of a run; what is not told here is told at ``Upscaler``."""
+
+    name: str
+    """Tells it from those of other runs."""
+
+    weights: ray.ObjectRef[Weights] | None
+    """Fetched once by each process; None: a network that comes with the package."""
+
+    model: str
+    strength: float
+    threads: int
+    precision: str
+
+
+@dataclass(frozen=True)
 class Work:
     """All that the images of a run have in common."""
 
-    network: str
-    """Tells the network from those of other runs."""
-
-    weights: ray.ObjectRef[Weights]
-    """Of the network: fetched once by each process."""
-
+    network: Network
     options: FileOptions
-    """How images are enlarged."""
-
-    threads: int
-    """CPU threads for each image."""
-
-    precision: str
-    """See ``Upscaler``."""
-
     hashes: bool
     """Whether the SHA-256 of the files are taken."""
 
@@ -60,17 +63,32 @@ def enlarge(work: Work, task: FileTask) -> Done | Failed:
     Returns:
         What became of it.
     """
-    event = _left_behind(work, task) or do_task(_upscaler(work), task, work.options, hashes=work.hashes)
+    event = _left_behind(work, task) or do_task(
+        _upscaler(work.network), task, work.options, hashes=work.hashes
+    )
     return _portable(event)
 
 
-def _upscaler(work: Work) -> Upscaler:
+def _upscaler(network: Network) -> Upscaler:
     global _loaded
-    if _loaded is None or _loaded[0] != work.network:
-        import ray
-
-        _loaded = work.network, Upscaler(ray.get(work.weights), "cpu", work.threads, work.precision)
+    if _loaded is None or _loaded[0] != network.name:
+        _loaded = network.name, _load(network)
     return _loaded[1]
+
+
+def _load(network: Network) -> Upscaler:
+    if network.weights is None:
+        return Upscaler(
+            None,
+            "cpu",
+            network.threads,
+            network.precision,
+            model=network.model,
+            strength=network.strength,
+        )
+    import ray
+
+    return Upscaler(ray.get(network.weights), "cpu", network.threads, network.precision)
 
 
 def _left_behind(work: Work, task: FileTask) -> Done | Failed | None:
