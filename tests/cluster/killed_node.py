@@ -11,20 +11,12 @@ from collections import Counter
 from pathlib import Path
 
 import ray
-from ray.cluster_utils import Cluster
+from starting import start_cluster
 
 from dvmsr.batch import BatchReport, plan_files
 from dvmsr.cluster import ClusterSettings, run_tasks_on_ray
 from dvmsr.inference.files import FileOptions
 from dvmsr.weights import load_weights
-
-# So that the death of a node shows within seconds, and a busy machine makes none of a slow one.
-SYSTEM = {
-    "health_check_period_ms": 1000,
-    "health_check_failure_threshold": 20,
-    "health_check_initial_delay_ms": 5000,
-}
-NODE = {"object_store_memory": 80 << 20, "include_dashboard": False}
 
 
 def works(node) -> bool:
@@ -41,9 +33,7 @@ def works(node) -> bool:
 
 
 def main(folder: str, results: str) -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": SYSTEM, **NODE})
-    nodes = [cluster.add_node(wait=False, num_cpus=1, **NODE) for _ in range(2)]
-    cluster.wait_for_nodes(120)
+    cluster, nodes = start_cluster(3)
     ray.init(address=cluster.address, log_to_driver=False)
     loaded = load_weights()
     plan = plan_files([folder], Path(results), scale=loaded.config.scale, options=FileOptions())

@@ -64,6 +64,7 @@ def address(s3):
         if re.fullmatch(r"[\d.]+:\d+", line.strip()):
             found = line.strip()
             break
+    assert found, "the cluster has not begun"
     yield found
     program.communicate()
 
@@ -98,7 +99,7 @@ def test_a_folder_with_a_damaged_image(s3, address, weights, folder, tmp_path):
     arguments = ("in", "-o", "out", "--weights", weights, "--report", "told.json", "--ray", address)
     run = upscale(s3, *arguments, cwd=tmp_path)
     assert run.returncode == 2
-    assert "5 images for 2 processors of 1 machine" in run.stderr
+    assert "5 images for 2 processors of 2 machines" in run.stderr
     assert run.stdout.splitlines()[-1].startswith("4 of 5 images enlarged in ")
     assert re.search(r"^dvmsr: error: in/3\.png: [^\n]+$", run.stderr, re.MULTILINE)
     assert "Traceback" not in run.stderr

@@ -221,9 +221,10 @@ def _connected(address: str) -> Iterator[None]:
             logging_level=logging.ERROR,
             configure_logging=False,
         )
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except Exception as error:
+        # Ray raises one of no kind where a machine is too busy to begin.
         reason = str(error).partition("\n")[0]
-        raise ArgumentError(f"--ray {address}: there is no such cluster: {reason}") from error
+        raise ArgumentError(f"--ray {address}: cannot be reached or begun: {reason}") from error
     try:
         yield
     finally:
