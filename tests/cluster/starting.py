@@ -19,8 +19,12 @@ def start_cluster(nodes: int) -> tuple[Cluster, list]:
     cluster = _patiently(
         lambda: Cluster(initialize_head=True, head_node_args={"_system_config": SYSTEM, **NODE})
     )
-    others = [_patiently(lambda: cluster.add_node(**NODE)) for _ in range(nodes - 1)]
-    return cluster, others
+    return cluster, [start_node(cluster) for _ in range(nodes - 1)]
+
+
+def start_node(cluster: Cluster):
+    """Add a node of one processor to a cluster, and return it."""
+    return _patiently(lambda: cluster.add_node(**NODE))
 
 
 def _patiently(begin):
