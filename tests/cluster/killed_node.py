@@ -1,7 +1,7 @@
 """Enlarge a folder on three nodes of one processor each, kill one while it works, and print what came of it.
 
-With a number, do it so often, each time with a new node in the killed one's place. Run in a process of its own
-by test_killed_node.py: Ray leaves threads and children behind in a process.
+With a number, do it so often, each time with a new node in the killed one's place. Run in a process of its
+own by test_killed_node.py: Ray leaves threads and children behind in a process.
 """
 
 from __future__ import annotations
