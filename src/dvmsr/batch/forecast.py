@@ -33,6 +33,7 @@ _CODECS = {
     "tif": (150e-9, 0.35),
     "webp": (300e-9, 0.05),
     "avif": (6000e-9, 0.05),
+    "gif": (1200e-9, 0.18),
 }
 _CODECS |= {"jpeg": _CODECS["jpg"], "tiff": _CODECS["tif"]}
 # The size of what is enlarged to measure the speed: some hundredths of a second.

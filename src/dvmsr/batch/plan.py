@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvmsr.batch.earlier import part_earlier_outputs
 from dvmsr.batch.naming import keys, name_targets
-from dvmsr.batch.sources import Failure, PassedOver, find_sources
+from dvmsr.batch.sources import Failure, PassedOver, Source, find_sources
 from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError, setting
 from dvmsr.images import check_format, comparison_path, open_image
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
@@ -135,7 +136,7 @@ def plan_files(
             tag=size.tag,
             output_folder=folder,
             suffix=suffix,
-            animations=options.pages == "all",
+            animations=headers.animations(sources) if options.pages == "all" else (),
         )
     )
     inputs_taken = {key for source in sources for key in keys(source.path)}
@@ -186,6 +187,7 @@ class _Header:
     decoding_bytes: int
     pixel_bytes: int
     has_alpha: bool
+    animated: bool
 
 
 class _Headers:
@@ -200,7 +202,12 @@ class _Headers:
             try:
                 reader = open_image(path, max_pixels=self._max_pixels)
                 self._known[path] = _Header(
-                    reader.width, reader.height, reader.decoding_bytes, reader.pixel_bytes, reader.has_alpha
+                    reader.width,
+                    reader.height,
+                    reader.decoding_bytes,
+                    reader.pixel_bytes,
+                    reader.has_alpha,
+                    reader.animated,
                 )
             except DvmsrError as error:
                 self._known[path] = error
@@ -208,6 +215,16 @@ class _Headers:
         if isinstance(known, DvmsrError):
             raise known
         return known
+
+    def animations(self, sources: Sequence[Source]) -> set[Path]:
+        """Which of them are animations."""
+        found = set()
+        for source in sources:
+            # What cannot be read will be told of where its task is made.
+            with suppress(DvmsrError):
+                if self.header(source.path).animated:
+                    found.add(source.path)
+        return found
 
     def measure(self, path: Path) -> tuple[int, int]:
         header = self.header(path)

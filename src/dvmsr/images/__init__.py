@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from dvmsr.images.resize import imresize, make_pair
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
-from dvmsr.images.transparency import spread_colours
+from dvmsr.images.transparency import neighbourhoods, spread_colours
 
 __all__ = [
     "WRITABLE_SUFFIXES",
@@ -20,6 +20,7 @@ __all__ = [
     "encoding_bytes",
     "imresize",
     "make_pair",
+    "neighbourhoods",
     "open_image",
     "open_pictures",
     "read_image",

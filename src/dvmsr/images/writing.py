@@ -160,7 +160,7 @@ def check_pictures(path: Path, sources: Sequence[ImageReader]) -> None:
     """
     frames = sources[0].frames
     if frames > 1 and not FORMATS[path.suffix.lower()].frames:
-        raise ImageWriteError(f"{path}: expected a WebP file for an animation of {frames} frames")
+        raise ImageWriteError(f"{path}: expected a WebP or GIF file for an animation of {frames} frames")
     if len(sources) > 1 and not FORMATS[path.suffix.lower()].pages:
         raise ImageWriteError(f"{path}: expected a TIFF file for {len(sources)} pages")
 
@@ -196,7 +196,7 @@ def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAU
 
     Raises:
         ImageWriteError: The suffix names no format, or one that cannot hold so large an image or be written
-            without loss as asked.
+            without loss, or with the quality, as asked.
     """
     file_format = FORMATS.get(path.suffix.lower())
     if file_format is None:
@@ -205,6 +205,10 @@ def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAU
         )
     if encoding.lossless and file_format.lossless is None:
         raise ImageWriteError(f"{path}: {file_format.name} loses some detail; write PNG, TIFF, WebP or AVIF")
+    if encoding.quality is not None and not file_format.has_quality:
+        raise ImageWriteError(
+            f"{path}: {file_format.name} has no quality to choose; leave it out, or write JPEG, WebP or AVIF"
+        )
     if file_format.largest_side is not None and max(width, height) > file_format.largest_side:
         raise ImageWriteError(
             f"{path}: {file_format.name} holds up to {file_format.largest_side} pixels on a side, "

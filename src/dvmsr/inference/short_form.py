@@ -116,7 +116,10 @@ def upscale(
         WeightsError: The file of weights is missing, damaged or of another network.
         MissingExtraError: The device needs PyTorch, and it is not installed.
     """
-    if output is not None and not isinstance(image, (str, os.PathLike)):
+    if isinstance(image, (str, os.PathLike)):
+        if not all(map(os.fspath, (image, *([] if output is None else [output])))):
+            raise ArgumentError("expected the names of files, got an empty one")
+    elif output is not None:
         raise ArgumentError(
             f"output is only for an image file, got {type(image).__name__}; save what is returned"
         )
