@@ -14,7 +14,7 @@ from dvmsr.batch.sources import Failure, PassedOver, Source, find_sources
 from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError, setting
 from dvmsr.images import check_format, comparison_path, open_image
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
-from dvmsr.inference.files import FileOptions
+from dvmsr.inference.files import FileOptions, open_readers
 from dvmsr.inference.sizes import OutputSize
 
 # Seconds: the coarsest file system in use, FAT, keeps even ones.
@@ -51,6 +51,9 @@ class FileTask:
 
     has_alpha: bool = False
     """Whether the source has transparency."""
+
+    pictures: int = 1
+    """How many pages or frames of the source are enlarged. The sizes are of the first, and mostly of all."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def plan_files(
     explicit = _explicit_file(paths, output, suffix)
     folder = None if explicit else output
     found = find_sources(paths, recursive=recursive, output_folder=folder)
-    headers = _Headers(options.max_pixels)
+    headers = _Headers(options)
     sources, earlier = part_earlier_outputs(found.sources, headers.measure)
     passed_over, failed = [*found.passed_over, *earlier], list(found.failed)
     if not sources and not failed:
@@ -188,19 +191,21 @@ class _Header:
     pixel_bytes: int
     has_alpha: bool
     animated: bool
+    pictures: int
 
 
 class _Headers:
     """What the headers of image files say, each read once."""
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+    def __init__(self, options: FileOptions) -> None:
+        self._options = options
         self._known: dict[Path, _Header | DvmsrError] = {}
 
     def header(self, path: Path) -> _Header:
         if path not in self._known:
             try:
-                reader = open_image(path, max_pixels=self._max_pixels)
+                readers = open_readers(path, self._options)
+                reader = readers[0]
                 self._known[path] = _Header(
                     reader.width,
                     reader.height,
@@ -208,6 +213,7 @@ class _Headers:
                     reader.pixel_bytes,
                     reader.has_alpha,
                     reader.animated,
+                    sum(each.frames for each in readers),
                 )
             except DvmsrError as error:
                 self._known[path] = error
@@ -245,6 +251,7 @@ def _task(source: Path, target: Path, headers: _Headers, size: OutputSize, optio
         header.decoding_bytes,
         header.pixel_bytes,
         header.has_alpha,
+        header.pictures,
     )
 
 

@@ -92,7 +92,9 @@ def _foretold(plan: BatchPlan, told: Forecast) -> str:
     """Say what will come out, and what it takes."""
     if told.images == 1:
         task = plan.tasks[0]
-        what = f"{task.source}: {task.width}x{task.height} -> {task.target_width}x{task.target_height}"
+        times = f" (x{task.pictures})" if task.pictures > 1 else ""
+        what = f"{task.source}: {task.width}x{task.height}{times} -> {task.target_width}x{task.target_height}"
+        what += times
     else:
         what = f"{told.images} images: {megapixels(told.pixels)} -> {megapixels(told.target_pixels)}"
     takes = [f"{size_of(told.memory_bytes)} of memory", f"{size_of(told.disk_bytes)} on disk"]
