@@ -17,6 +17,7 @@ import numpy as np
 from dvmsr.batch.plan import BatchPlan, FileTask
 from dvmsr.batch.run import part_by_size
 from dvmsr.batch.sources import Failure
+from dvmsr.batch.urls import is_url
 from dvmsr.images.limits import available_memory
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.memory import upscaling_bytes
@@ -70,7 +71,9 @@ def foretell(
     *,
     pixel_seconds: float | None = None,
 ) -> Forecast:
-    """Foretell a run. Measuring the engine's speed takes some hundredths of a second.
+    """Foretell a run of images of known sizes.
+
+    Measuring the engine's speed takes some hundredths of a second.
 
     Args:
         upscaler: The network.
@@ -102,6 +105,8 @@ def foretell(
 def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: FileOptions) -> BatchPlan:
     """Return a plan without the tasks for which memory or disk do not suffice; they have failed.
 
+    What is read from or written to a URL stays.
+
     Args:
         plan: What is to be done.
         upscaler: The network.
@@ -110,6 +115,9 @@ def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: File
     free = available_memory()
     tasks, failed = [], list(plan.failed)
     for task in plan.tasks:
+        if not task.size_is_known or is_url(task.target):
+            tasks.append(task)
+            continue
         needed, on_disk = task_bytes(upscaler, task, options), _file_bytes(task)
         disk = _free_disk(task.target.parent)
         size = f"{task.target_width}x{task.target_height} pixels"
@@ -125,7 +133,9 @@ def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: File
 
 
 def network_pixels(task: FileTask, scale: int, options: FileOptions) -> int:
-    """Return how many pixels the network is given, all passes and pages or frames together."""
+    """Return how many pixels the network gets, all passes, pages and frames; 0 where no size is known."""
+    if not task.size_is_known:
+        return 0
     passes = pass_sizes((task.width, task.height), (task.target_width, task.target_height), scale)
     times = task.pictures * (SYMMETRIES if options.self_ensemble else 1)
     return times * sum(width * height for width, height in passes)
