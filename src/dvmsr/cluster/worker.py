@@ -102,7 +102,16 @@ def _left_behind(work: Work, task: FileTask) -> Done | Failed | None:
     except (DvmsrError, OSError) as error:
         return Failed(task, error)
     file = UpscaledFile(
-        task.source, task.target, width, height, target_width, target_height, 0.0, notes=(ALREADY,)
+        source=task.source,
+        target=task.target,
+        width=width,
+        height=height,
+        target_width=target_width,
+        target_height=target_height,
+        pixels=width * height * task.pictures,
+        pictures=task.pictures,
+        seconds=0.0,
+        notes=(ALREADY,),
     )
     return Done(task, file)
 
