@@ -270,7 +270,7 @@ def test_foretold_before_the_work(dvmsr, tmp_path, network):
     assert re.match(rf"{re.escape(str(source))}: 520x520 -> 1040x1040, {takes}\n", err)
 
 
-@pytest.mark.parametrize("command", ["upscale", "evaluate", "info", "train", "distill", "finetune"])
+@pytest.mark.parametrize("command", ["upscale", "web", "evaluate", "info", "train", "distill", "finetune"])
 def test_short_help_with_examples(dvmsr, command):
     code, out, _ = dvmsr(command, "-h")
     assert code == 0

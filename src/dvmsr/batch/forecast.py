@@ -84,7 +84,7 @@ def foretell(
     seconds = None
     if upscaler.is_native and tasks:
         work = sum(network_pixels(task, upscaler.scale, options) for task in tasks)
-        encoding = sum(task.target_width * task.target_height * _codec(task)[0] for task in tasks)
+        encoding = sum(_target_pixels(task) * _codec(task)[0] for task in tasks)
         if pixel_seconds is None:
             pixel_seconds = seconds_per_pixel(upscaler)
         seconds = work * pixel_seconds + encoding / upscaler.threads
@@ -94,8 +94,8 @@ def foretell(
     largest = max((task_bytes(upscaler, task, options) for task in large), default=0)
     return Forecast(
         len(tasks),
-        sum(task.width * task.height for task in tasks),
-        sum(task.target_width * task.target_height for task in tasks),
+        sum(task.width * task.height * task.pictures for task in tasks),
+        sum(map(_target_pixels, tasks)),
         seconds,
         _BASE_BYTES + max(several, largest),
         sum(map(_file_bytes, tasks)),
@@ -133,11 +133,12 @@ def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: File
 
 
 def network_pixels(task: FileTask, scale: int, options: FileOptions) -> int:
-    """Return how many pixels the network is given, all passes together; 0 where no size is known."""
+    """Return how many pixels the network gets, all passes, pages and frames; 0 where no size is known."""
     if not task.size_is_known:
         return 0
     passes = pass_sizes((task.width, task.height), (task.target_width, task.target_height), scale)
-    return sum(width * height for width, height in passes) * (SYMMETRIES if options.self_ensemble else 1)
+    times = task.pictures * (SYMMETRIES if options.self_ensemble else 1)
+    return times * sum(width * height for width, height in passes)
 
 
 def seconds_per_pixel(upscaler: Upscaler) -> float:
@@ -175,8 +176,12 @@ def _codec(task: FileTask) -> tuple[float, float]:
     return _CODECS[task.target.suffix.lower()[1:]]
 
 
+def _target_pixels(task: FileTask) -> int:
+    return task.target_width * task.target_height * task.pictures
+
+
 def _file_bytes(task: FileTask) -> int:
-    return round(task.target_width * task.target_height * task.pixel_bytes * _codec(task)[1])
+    return round(_target_pixels(task) * task.pixel_bytes * _codec(task)[1])
 
 
 def _free_disk(folder: Path) -> int | None:

@@ -15,9 +15,9 @@ from dvmsr.batch.sources import Failure, Found, PassedOver, Source, find_sources
 from dvmsr.batch.url_sources import find_url_sources
 from dvmsr.batch.urls import as_path, is_url, list_folder
 from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError
-from dvmsr.images import check_format, comparison_path, open_image
+from dvmsr.images import check_format, comparison_path
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
-from dvmsr.inference.files import FileOptions
+from dvmsr.inference.files import FileOptions, open_readers
 from dvmsr.inference.sizes import OutputSize
 
 
@@ -52,6 +52,9 @@ class FileTask:
 
     has_alpha: bool = False
     """Whether the source has transparency."""
+
+    pictures: int = 1
+    """How many pages or frames of the source are enlarged. The sizes are of the first, and mostly of all."""
 
     @property
     def size_is_known(self) -> bool:
@@ -137,7 +140,7 @@ def plan_files(
     # Of URLs they come with the names, where a question for each would take long.
     times: dict[Path, float] = {}
     found = _find(paths, recursive, folder, times)
-    headers = _Headers(options.max_pixels)
+    headers = _Headers(options)
     here = [source for source in found.sources if not is_url(source.path)]
     here, earlier = part_earlier_outputs(here, headers.measure)
     sources = here + [source for source in found.sources if is_url(source.path)]
@@ -236,19 +239,21 @@ class _Header:
     pixel_bytes: int
     has_alpha: bool
     animated: bool
+    pictures: int
 
 
 class _Headers:
     """What the headers of image files say, each read once."""
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+    def __init__(self, options: FileOptions) -> None:
+        self._options = options
         self._known: dict[Path, _Header | DvmsrError] = {}
 
     def header(self, path: Path) -> _Header:
         if path not in self._known:
             try:
-                reader = open_image(path, max_pixels=self._max_pixels)
+                readers = open_readers(path, self._options)
+                reader = readers[0]
                 self._known[path] = _Header(
                     reader.width,
                     reader.height,
@@ -256,6 +261,7 @@ class _Headers:
                     reader.pixel_bytes,
                     reader.has_alpha,
                     reader.animated,
+                    sum(each.frames for each in readers),
                 )
             except DvmsrError as error:
                 self._known[path] = error
@@ -301,4 +307,5 @@ def _task(source: Path, target: Path, headers: _Headers, size: OutputSize, optio
         header.decoding_bytes,
         header.pixel_bytes,
         header.has_alpha,
+        header.pictures,
     )

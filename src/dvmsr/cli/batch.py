@@ -100,7 +100,9 @@ def _foretold(plan: BatchPlan, told: Forecast) -> str:
     """Say what will come out, and what it takes."""
     if told.images == 1:
         task = plan.tasks[0]
-        what = f"{task.source}: {task.width}x{task.height} -> {task.target_width}x{task.target_height}"
+        times = f" (x{task.pictures})" if task.pictures > 1 else ""
+        what = f"{task.source}: {task.width}x{task.height}{times} -> {task.target_width}x{task.target_height}"
+        what += times
     else:
         what = f"{told.images} images: {megapixels(told.pixels)} -> {megapixels(told.target_pixels)}"
     takes = [f"{size_of(told.memory_bytes)} of memory", f"{size_of(told.disk_bytes)} on disk"]
@@ -234,10 +236,15 @@ class _Run:
                 shutil.copyfileobj(result, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         times = f" (x{file.pictures})" if file.pictures > 1 else ""
+        # Of one that a cluster's machine had done already, it does not say how long that took.
+        took = (
+            f" in {duration(file.seconds)} ({megapixels(file.pixels / file.seconds)}/s)"
+            if file.seconds
+            else ""
+        )
         self._say(
             f"{file.source} {file.width}x{file.height}{times} -> {file.target} "
-            f"{file.target_width}x{file.target_height}{times} in {duration(file.seconds)} "
-            f"({megapixels(file.pixels / file.seconds)}/s){_chosen(file.choice)}"
+            f"{file.target_width}x{file.target_height}{times}{took}{_chosen(file.choice)}"
         )
         for note in file.notes:
             self._say(f"  {note}")

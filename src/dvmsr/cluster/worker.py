@@ -112,8 +112,8 @@ def _left_behind(work: Work, task: FileTask) -> Done | Failed | None:
         height=task.height,
         target_width=task.target_width,
         target_height=task.target_height,
-        pixels=task.work,
-        pictures=1,
+        pixels=task.width * task.height * task.pictures,
+        pictures=task.pictures,
         seconds=0.0,
         notes=(ALREADY,),
     )
