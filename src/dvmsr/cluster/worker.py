@@ -104,7 +104,6 @@ def _left_behind(work: Work, task: FileTask) -> Done | Failed | None:
             return None
     except (DvmsrError, OSError) as error:
         return Failed(task, error)
-    # Its pictures are not counted again.
     file = UpscaledFile(
         source=task.source,
         target=task.target,
