@@ -9,9 +9,10 @@ const element = (id) => document.getElementById(id);
 const MOST_ZOOM = 16;
 const STEP = 60;
 const HINTS = {
-  slider: "Drag the line; drag the picture to move it, turn the wheel or pinch to zoom. Keys: arrows, +, −, 0 and 1.",
+  slider:
+    "Drag the line; drag the picture to move it, turn the wheel or pinch to zoom. Keys: arrows, +, −, 0 and 1.",
   lens: "Move over the picture: both are shown there pixel by pixel. Keys: arrows, +, −, 0 and 1.",
-  pick: "Draw a box, or drag it and its corner. By keyboard: arrows move it, with Shift they change its size, Enter goes.",
+  pick: "Draw a box, or drag it and its corner. By keyboard: arrows move it, with Shift they resize it, Enter goes.",
 };
 
 export class Viewer {
@@ -23,7 +24,10 @@ export class Viewer {
     this.after = new TileLayer(element("layer-after"));
     this.lensBefore = new TileLayer(element("lens-before"));
     this.lensAfter = new TileLayer(element("lens-after"));
-    this.box = new PartBox(element("box"), partPixels, { onChange: () => this.drawBox(), onEnter: () => this.tryPart() });
+    this.box = new PartBox(element("box"), partPixels, {
+      onChange: () => this.drawBox(),
+      onEnter: () => this.tryPart(),
+    });
     this.pointers = new Map();
     this.slider = element("slider");
     this.spot = null;
@@ -44,7 +48,8 @@ export class Viewer {
     this.dialog.onclose = () => this.clear();
     this.stage.addEventListener("pointerdown", (event) => this.pointerDown(event));
     this.stage.addEventListener("pointermove", (event) => this.pointerMove(event));
-    for (const end of ["pointerup", "pointercancel"]) this.stage.addEventListener(end, (event) => this.pointerUp(event));
+    for (const end of ["pointerup", "pointercancel"])
+      this.stage.addEventListener(end, (event) => this.pointerUp(event));
     this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.stage.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.dialog.open && this.draw()).observe(this.stage);
@@ -77,14 +82,18 @@ export class Viewer {
     if (this.mode !== "pick" || this.busy || !this.settings.check()) return;
     const box = this.box.values();
     await this.making("Enlarging this part …", async () => {
-      const made = await ask("POST", picturePath(row.picture, "/parts"), { box, settings: this.settings.values() });
+      const made = await ask("POST", picturePath(row.picture, "/parts"), {
+        box,
+        settings: this.settings.values(row.picture),
+      });
       const address = (which) => picturePath(row.picture, `/parts/${made.id}/${which}`);
       this.showBoth(
         singleSource(box.width, box.height, address("before")),
         singleSource(made.width, made.height, address("after")),
       );
+      const sizes = `${size(box.width, box.height)} → ${size(made.width, made.height)}`;
       element("viewer-title").textContent =
-        `${row.picture.name}: a part, ${size(box.width, box.height)} → ${size(made.width, made.height)}, in ${duration(made.seconds)}`;
+        `${row.picture.name}: a part, ${sizes}, in ${duration(made.seconds)}`;
       element("part-actions").hidden = false;
       element("part-try").hidden = true;
       for (const id of ["part-again", "part-whole"]) element(id).hidden = false;
@@ -100,7 +109,10 @@ export class Viewer {
     this.clear();
     this.row = row;
     element("viewer-title").textContent = title;
-    this.stage.setAttribute("aria-label", `${title}. Arrow keys move, plus and minus zoom, 0 fits, 1 shows pixel by pixel`);
+    this.stage.setAttribute(
+      "aria-label",
+      `${title}. Arrow keys move, plus and minus zoom, 0 fits, 1 shows pixel by pixel`,
+    );
     element("part-actions").hidden = true;
     if (!this.dialog.open) this.dialog.showModal();
   }
@@ -110,7 +122,8 @@ export class Viewer {
     this.size = null;
     this.mode = null;
     this.pointers.clear();
-    for (const id of ["modes", "slider-field", "divider", "lens", "spot", "box", "tag-before", "tag-after"]) element(id).hidden = true;
+    for (const id of ["modes", "slider-field", "divider", "lens", "spot", "box", "tag-before", "tag-after"])
+      element(id).hidden = true;
     this.tell("");
     element("hint").textContent = "";
   }
@@ -253,7 +266,12 @@ export class Viewer {
     // The spot that it shows, as large as it is at this zoom; the lens beside it, so that it stays in sight.
     const seenSide = side * this.zoom * devicePixelRatio;
     const half = seenSide / 2;
-    Object.assign(element("spot").style, { left: `${x - half}px`, top: `${y - half}px`, width: `${seenSide}px`, height: `${seenSide}px` });
+    Object.assign(element("spot").style, {
+      left: `${x - half}px`,
+      top: `${y - half}px`,
+      width: `${seenSide}px`,
+      height: `${seenSide}px`,
+    });
     const left = Math.min(clientWidth - 2 * side - 6, Math.max(0, x - side));
     const top = y > side + half + 12 ? y - side - half - 10 : y + half + 10;
     Object.assign(lens.style, { left: `${left}px`, top: `${Math.min(top, clientHeight - side - 4)}px` });
@@ -352,5 +370,10 @@ export class Viewer {
 // would be blurred.
 function placed(picture, zoom, x, y, left, top) {
   const whole = (value) => Math.round(value * devicePixelRatio) / devicePixelRatio;
-  return { left: whole(left - x * zoom), top: whole(top - y * zoom), width: picture.width * zoom, height: picture.height * zoom };
+  return {
+    left: whole(left - x * zoom),
+    top: whole(top - y * zoom),
+    width: picture.width * zoom,
+    height: picture.height * zoom,
+  };
 }
