@@ -1,13 +1,13 @@
 // Looking at a picture, large: before and after by a slider or a lens, and choosing a part to try first.
 
 import { ask, picturePath } from "./api.js";
+import { Gestures } from "./gestures.js";
 import { PartBox } from "./part.js";
 import { TileLayer, singleSource, tiledSource } from "./tiles.js";
 import { duration, size } from "./words.js";
 
 const element = (id) => document.getElementById(id);
 const MOST_ZOOM = 16;
-const STEP = 60;
 const HINTS = {
   slider:
     "Drag the line; drag the picture to move it, turn the wheel or pinch to zoom. Keys: arrows, +, −, 0 and 1.",
@@ -28,9 +28,9 @@ export class Viewer {
       onChange: () => this.drawBox(),
       onEnter: () => this.tryPart(),
     });
-    this.pointers = new Map();
     this.slider = element("slider");
     this.spot = null;
+    this.opened = 0;
     element("viewer-close").onclick = () => this.dialog.close();
     element("mode-slider").onclick = () => this.setMode("slider");
     element("mode-lens").onclick = () => this.setMode("lens");
@@ -46,29 +46,22 @@ export class Viewer {
     };
     this.slider.oninput = () => this.drawDivider();
     this.dialog.onclose = () => this.clear();
-    this.stage.addEventListener("pointerdown", (event) => this.pointerDown(event));
-    this.stage.addEventListener("pointermove", (event) => this.pointerMove(event));
-    for (const end of ["pointerup", "pointercancel"])
-      this.stage.addEventListener(end, (event) => this.pointerUp(event));
-    this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    this.stage.addEventListener("keydown", (event) => this.key(event));
+    this.gestures = new Gestures(this);
     new ResizeObserver(() => this.dialog.open && this.draw()).observe(this.stage);
   }
 
   // Whole pictures, before and after.
   async compare(row) {
     this.open(row, `${row.picture.name}: before and after`);
-    await this.making("Preparing the comparison …", async () => {
-      const [before, after] = await Promise.all(["before", "after"].map((which) => this.tiled(row, which)));
-      this.showBoth(before, after);
-    });
+    const load = () => Promise.all(["before", "after"].map((which) => this.tiled(row, which)));
+    await this.making("Preparing the comparison …", load, ([before, after]) => this.showBoth(before, after));
   }
 
   // One picture, with a box on it.
   async pick(row) {
     this.open(row, `${row.picture.name}: choose a part`);
-    await this.making("Preparing the picture …", async () => {
-      const before = await this.tiled(row, "before");
+    const load = () => this.tiled(row, "before");
+    await this.making("Preparing the picture …", load, (before) => {
       this.setSources(before, null);
       this.setMode("pick");
       this.fit();
@@ -81,11 +74,9 @@ export class Viewer {
     const { row } = this;
     if (this.mode !== "pick" || this.busy || !this.settings.check()) return;
     const box = this.box.values();
-    await this.making("Enlarging this part …", async () => {
-      const made = await ask("POST", picturePath(row.picture, "/parts"), {
-        box,
-        settings: this.settings.values(row.picture),
-      });
+    const asked = { box, settings: this.settings.values(row.picture) };
+    const load = () => ask("POST", picturePath(row.picture, "/parts"), asked);
+    await this.making("Enlarging this part …", load, (made) => {
       const address = (which) => picturePath(row.picture, `/parts/${made.id}/${which}`);
       this.showBoth(
         singleSource(box.width, box.height, address("before")),
@@ -118,10 +109,12 @@ export class Viewer {
   }
 
   clear() {
+    this.opened += 1;
+    this.setBusy("");
     for (const layer of this.layers()) layer.show(null);
     this.size = null;
     this.mode = null;
-    this.pointers.clear();
+    this.gestures.forget();
     for (const id of ["modes", "slider-field", "divider", "lens", "spot", "box", "tag-before", "tag-after"])
       element(id).hidden = true;
     this.tell("");
@@ -132,23 +125,26 @@ export class Viewer {
     return [this.before, this.after, this.lensBefore, this.lensAfter];
   }
 
-  // Shows what is being waited for, and why it failed.
-  async making(text, make) {
-    const { row } = this;
-    this.busy = true;
-    element("part-try").disabled = true;
-    element("waiting").textContent = text;
-    element("waiting").hidden = false;
+  // Loads something, saying so, and shows it or why it failed; unless something else was opened meanwhile.
+  async making(text, load, show) {
+    const { opened } = this;
+    this.setBusy(text);
     this.tell("");
     try {
-      await make();
+      const loaded = await load();
+      if (opened === this.opened) show(loaded);
     } catch (error) {
-      if (this.row === row) this.tell(error.message);
+      if (opened === this.opened) this.tell(error.message);
     } finally {
-      this.busy = false;
-      element("part-try").disabled = false;
-      element("waiting").hidden = true;
+      if (opened === this.opened) this.setBusy("");
     }
+  }
+
+  setBusy(text) {
+    this.busy = text !== "";
+    element("part-try").disabled = this.busy;
+    element("waiting").textContent = text;
+    element("waiting").hidden = !this.busy;
   }
 
   tell(problem) {
@@ -284,85 +280,6 @@ export class Viewer {
 
   drawBox() {
     if (this.mode === "pick" && this.size) this.box.draw(this.place(), this.zoom);
-  }
-
-  at(event) {
-    const corner = this.stage.getBoundingClientRect();
-    return { x: event.clientX - corner.left, y: event.clientY - corner.top };
-  }
-
-  // The pixel of the picture that lies there.
-  pixelAt({ x, y }) {
-    const place = this.place();
-    return { x: (x - place.left) / this.zoom, y: (y - place.top) / this.zoom };
-  }
-
-  pointerDown(event) {
-    if (!this.size || event.button > 0) return;
-    const at = this.at(event);
-    this.stage.setPointerCapture(event.pointerId);
-    this.pointers.set(event.pointerId, at);
-    if (this.pointers.size > 1) this.held = "pinch";
-    else if (element("divider").contains(event.target)) this.held = "divider";
-    else if (this.mode === "pick") {
-      this.held = "box";
-      this.box.grab(event.target, this.pixelAt(at));
-    } else this.held = this.mode === "lens" ? "lens" : "picture";
-    this.pointerMove(event);
-  }
-
-  pointerMove(event) {
-    if (!this.size) return;
-    const at = this.at(event);
-    const last = this.pointers.get(event.pointerId);
-    if (last && this.held === "pinch") {
-      const [other] = [...this.pointers].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
-      this.pointers.set(event.pointerId, at);
-      if (!other) return;
-      const apart = (one) => Math.hypot(one.x - other.x, one.y - other.y) || 1;
-      this.moveBy((at.x - last.x) / 2, (at.y - last.y) / 2);
-      this.zoomBy(apart(at) / apart(last), { x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 });
-      return;
-    }
-    if (this.mode === "lens") {
-      this.spot = at;
-      this.drawLens();
-    }
-    if (!last) return;
-    this.pointers.set(event.pointerId, at);
-    if (this.held === "divider") {
-      this.slider.value = (1000 * at.x) / this.stage.clientWidth;
-      this.drawDivider();
-    }
-    if (this.held === "picture") this.moveBy(at.x - last.x, at.y - last.y);
-    if (this.held === "box") this.box.drag(this.pixelAt(at));
-  }
-
-  pointerUp(event) {
-    this.pointers.delete(event.pointerId);
-    if (!this.pointers.size) this.held = null;
-  }
-
-  wheel(event) {
-    event.preventDefault();
-    this.zoomBy(Math.exp(-event.deltaY / 400), this.at(event));
-  }
-
-  key(event) {
-    if (!this.size || event.ctrlKey || event.metaKey || event.altKey) return;
-    const steps = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    const step = steps[event.key];
-    if (step && event.target === this.box.element) return;
-    if (step && this.mode === "lens") {
-      this.spot = { x: this.spot.x - step[0] * 20, y: this.spot.y - step[1] * 20 };
-      this.drawLens();
-    } else if (step) this.moveBy(step[0] * STEP, step[1] * STEP);
-    else if (event.key === "+" || event.key === "=") this.zoomBy(1.5);
-    else if (event.key === "-") this.zoomBy(1 / 1.5);
-    else if (event.key === "0") this.fit();
-    else if (event.key === "1") this.zoomTo(1 / devicePixelRatio);
-    else return;
-    event.preventDefault();
   }
 }
 
