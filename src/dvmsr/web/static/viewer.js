@@ -72,7 +72,12 @@ export class Viewer {
 
   async tryPart() {
     const { row } = this;
-    if (this.mode !== "pick" || this.busy || !this.settings.check()) return;
+    if (this.mode !== "pick" || this.busy) return;
+    if (!this.settings.valid) {
+      // The form lies behind this, where the browser cannot point at what is wrong in it.
+      this.tell("One of the settings is not valid; close this and correct it");
+      return;
+    }
     const box = this.box.values();
     const asked = { box, settings: this.settings.values(row.picture) };
     const load = () => ask("POST", picturePath(row.picture, "/parts"), asked);
