@@ -11,10 +11,17 @@ from dvmsr.cli.quantities import megapixels
 
 
 class _Rate(ProgressColumn):
-    """Finished megapixels of the input per second."""
+    """Finished megapixels of the input per second, or images where their sizes are not known."""
+
+    def __init__(self, counts_pixels: bool) -> None:
+        super().__init__()
+        self._counts_pixels = counts_pixels
 
     def render(self, task: Task) -> Text:
-        return Text(f"{megapixels(task.speed)}/s" if task.speed else "", style="progress.data.speed")
+        if not task.speed:
+            return Text("")
+        pace = f"{megapixels(task.speed)}/s" if self._counts_pixels else f"{task.speed:.2f} images/s"
+        return Text(pace, style="progress.data.speed")
 
 
 class ProgressBar:
@@ -22,14 +29,15 @@ class ProgressBar:
 
     Args:
         label: What to call the work.
+        counts_pixels: Whether pixels are counted; else images.
     """
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, *, counts_pixels: bool) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
-            _Rate(),
+            _Rate(counts_pixels),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
@@ -45,5 +53,5 @@ class ProgressBar:
         self._progress.stop()
 
     def update(self, label: str, finished: int, total: int) -> None:
-        """Show a new state: what to call the work, finished pixels of the input, and all."""
+        """Show a new state: what to call the work, how much is finished, and all."""
         self._progress.update(self._task, description=escape(label), completed=finished, total=total)
