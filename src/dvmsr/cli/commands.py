@@ -22,6 +22,7 @@ from dvmsr.cli.printing import say
 from dvmsr.cli.signals import exit_code
 from dvmsr.cli.train import train
 from dvmsr.cli.upscale import upscale
+from dvmsr.cli.video import video
 from dvmsr.errors import DvmsrError, is_lack_of_memory
 
 # What the parser raises for wrong arguments; Typer has no public name for it.
@@ -99,6 +100,13 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "dvmsr upscale holiday/ -o large/ --recursive --size long=4000",
         'dvmsr upscale "scans/*.tif" --format jpeg --quality 90 --report done.json',
         "curl -s URL | dvmsr upscale - -o - --format png > large.png",
+    ),
+    video: (
+        "dvmsr video clip.mp4 -o large.mp4",
+        "dvmsr video clip.mp4 -o large.mkv --size 3840x2160 --codec h265 --crf 18",
+        "dvmsr video clip.mp4 -o large.mp4 --preview 4",
+        "dvmsr video film.mkv -o part.mkv --start 12:30 --end 14:00",
+        "dvmsr video banner.gif -o banner.webp --scale 2",
     ),
     evaluate: (
         "dvmsr evaluate Set5/x4 Set14/x4 --json scores.json",

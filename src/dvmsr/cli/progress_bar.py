@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -11,10 +13,14 @@ from dvmsr.cli.quantities import megapixels
 
 
 class _Rate(ProgressColumn):
-    """Finished megapixels of the input per second."""
+    """What is finished in a second."""
+
+    def __init__(self, quantity: Callable[[float], str]) -> None:
+        super().__init__()
+        self._quantity = quantity
 
     def render(self, task: Task) -> Text:
-        return Text(f"{megapixels(task.speed)}/s" if task.speed else "", style="progress.data.speed")
+        return Text(f"{self._quantity(task.speed)}/s" if task.speed else "", style="progress.data.speed")
 
 
 class ProgressBar:
@@ -22,14 +28,15 @@ class ProgressBar:
 
     Args:
         label: What to call the work.
+        quantity: Says how much is finished, for the rate.
     """
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, quantity: Callable[[float], str] = megapixels) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
-            _Rate(),
+            _Rate(quantity),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
@@ -44,6 +51,6 @@ class ProgressBar:
         """Take the bar away."""
         self._progress.stop()
 
-    def update(self, label: str, finished: int, total: int) -> None:
-        """Show a new state: what to call the work, finished pixels of the input, and all."""
+    def update(self, label: str, finished: int, total: int | None) -> None:
+        """Show a new state: what to call the work, how much is finished, and all, where that is known."""
         self._progress.update(self._task, description=escape(label), completed=finished, total=total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
@@ -66,6 +67,7 @@ class Upscaler:
         self.threads = available_threads() if threads is None else whole_number("threads", threads)
         loaded = weights if isinstance(weights, Weights) else load_weights(weights)
         self.config = loaded.config
+        self._asked = (loaded, device, precision)
         self._engine = make_engine(loaded, device, precision)
 
     @classmethod
@@ -113,6 +115,15 @@ class Upscaler:
     def is_native(self) -> bool:
         """Whether the native engine computes, on the CPU."""
         return isinstance(self._engine, Engine)
+
+    @property
+    def fingerprint(self) -> str:
+        """What results depend on, as a hash: the weights, the device, and what is computed in."""
+        weights, device, precision = self._asked
+        digest = hashlib.sha256(f"{weights.config} {device} {precision}".encode())
+        for name in sorted(weights.parameters):
+            digest.update(name.encode() + np.ascontiguousarray(weights.parameters[name]).tobytes())
+        return digest.hexdigest()
 
     def with_threads(self, threads: int) -> Upscaler:
         """Return the same network for another number of threads; the weights are shared.
