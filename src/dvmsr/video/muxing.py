@@ -9,7 +9,7 @@ from fractions import Fraction
 from heapq import merge
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -28,12 +28,14 @@ from dvmsr.video.segments import SegmentFolder
 from dvmsr.video.source import main_video
 from dvmsr.video.tracks import Tracks, add_picture, add_track, is_picture, moved_chapters, picture_data, tags
 
+if TYPE_CHECKING:
+    # The second at which a packet is decoded, and the packet.
+    _Timed = tuple[Fraction, Packet[Any]]
+
 # Demuxers whose files say how long they are, rather than having it guessed.
 _SAY_LENGTH = {"mov", "matroska", "avi", "asf", "flv"}
 _LENGTH_TOLERANCE = Fraction(1, 2)
 
-_Timed = tuple[Fraction, Packet[Any]]
-"""The second at which a packet is decoded, and the packet."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ class _Copier:
                 packet.duration = round(end / base)
                 packet.pts = packet.dts = shift
             if stream.type == "subtitle" and self._length is not None and end > self._length:
-                packet.duration = round((self._length - max(begin, 0)) / base)
+                packet.duration = round((self._length - max(begin, Fraction(0))) / base)
         if picture:
             packet.pts = packet.dts = 0
         else:
