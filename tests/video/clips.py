@@ -167,16 +167,15 @@ def read(path: Path, video: int | None = None) -> Read:
         frames: list[VideoFrame] = []
         packets: dict[int, list[tuple[float, bytes]]] = {}
         decoder = main.codec_context
-        if main.metadata.get("alpha_mode") == "1":
+        if ("alpha_mode", "1") in {(k.lower(), v) for k, v in main.metadata.items()}:
             decoder = av.CodecContext.create("libvpx-vp9", "r")
         for packet in source.demux():
             if packet.stream is main:
                 frames += decoder.decode(packet if packet.size else None)
             elif packet.size:
                 at = packet.pts if packet.pts is not None else packet.dts
-                packets.setdefault(packet.stream_index, []).append(
-                    (float(at * packet.time_base), bytes(packet))
-                )
+                seconds = 0.0 if at is None else float(at * packet.time_base)
+                packets.setdefault(packet.stream_index, []).append((seconds, bytes(packet)))
         streams = [
             {
                 "type": s.type,

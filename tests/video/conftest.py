@@ -37,9 +37,9 @@ def enlarge(upscaler, tmp_path):
     """Enlarge a clip: what was done. In segments of a few frames, as longer videos are."""
 
     def run(source, name="out.mp4", *, by=upscaler, **options):
-        options = {"segment_frames": 5, "preset": "ultrafast", **options}
-        if not name.endswith((".mp4", ".mkv", ".mov")):
-            del options["preset"]
+        options = {"segment_frames": 5, **options}
+        if name.endswith(".mp4"):
+            options.setdefault("preset", "ultrafast")
         return upscale_video(by, source, tmp_path / name, VideoOptions(**options))
 
     return run

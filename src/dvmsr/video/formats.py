@@ -188,6 +188,13 @@ def choose_pixel_format(
     return next((each for each in wanted if each in formats), formats[0] if formats else "yuv420p")
 
 
+def tells_aspect(container: Container, encoder: Encoder) -> bool:
+    """Return whether a file says how wide pixels are: QuickTime's own words, or the codec's."""
+    return container.muxer in ("mp4", "mov") or (
+        container.muxer == "matroska" and encoder.codec in ("H.264", "H.265")
+    )
+
+
 def encoder_options(
     encoder: Encoder, pixel_format: str, crf: int | None, preset: str | None, parameters: list[str]
 ) -> dict[str, str]:

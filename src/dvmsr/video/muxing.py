@@ -26,7 +26,16 @@ from dvmsr.video.libav import open_input, reason, url
 from dvmsr.video.orientation import Matrix
 from dvmsr.video.segments import SegmentFolder
 from dvmsr.video.source import main_video
-from dvmsr.video.tracks import Tracks, add_picture, add_track, is_picture, moved_chapters, picture_data, tags
+from dvmsr.video.tracks import (
+    Tracks,
+    add_picture,
+    add_track,
+    is_picture,
+    moved_chapters,
+    picture_data,
+    tags,
+    told_language,
+)
 
 if TYPE_CHECKING:
     # The second at which a packet is decoded, and the packet.
@@ -35,7 +44,6 @@ if TYPE_CHECKING:
 # Demuxers whose files say how long they are, rather than having it guessed.
 _SAY_LENGTH = {"mov", "matroska", "avi", "asf", "flv"}
 _LENGTH_TOLERANCE = Fraction(1, 2)
-
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,8 @@ def _add_streams(
                 continue
             new = add_track(output, stream)
             if new is not None:
+                if stream.language:
+                    new.metadata["language"] = told_language(whole.container, stream.language)
                 copies[stream.index] = new
     assert video is not None
     return video, copies

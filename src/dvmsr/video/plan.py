@@ -23,6 +23,7 @@ from dvmsr.video.formats import (
     choose_pixel_format,
     container_of,
     encoder_options,
+    tells_aspect,
 )
 from dvmsr.video.options import VideoOptions
 from dvmsr.video.pictures import open_video
@@ -109,6 +110,11 @@ def plan_video(
     pixel_format = choose_pixel_format(encoder, container, deep=deep, alpha=alpha, asked=options.pixel_format)
     alpha = alpha and has_alpha(VideoFormat(pixel_format))
     notes = _notes(facts, container, options, deep=deep, turned=turned is not None)
+    pixel_aspect = _pixel_aspect(facts, turned)
+    if pixel_aspect != 1 and not tells_aspect(container, encoder):
+        size = _square(size, pixel_aspect)
+        pixel_aspect = Fraction(1)
+        notes.append(f"the pixels became square: {encoder.codec} in {container.name} cannot tell otherwise")
     if container.picture is None:
         size = _even(size, pixel_format)
         parameters = facts.hdr.parameters(encoder.name) if facts.hdr is not None else []
@@ -126,7 +132,7 @@ def plan_video(
         height=size[1],
         time_base=facts.time_base,
         rate=facts.rate,
-        pixel_aspect=_pixel_aspect(facts, turned),
+        pixel_aspect=pixel_aspect,
         colour=facts.colour,
         options=told,
         # What Apple's players ask for.
@@ -234,6 +240,12 @@ def _pixel_aspect(facts: Facts, turned: orientation.Matrix | None) -> Fraction:
     if turned is not None and orientation.swaps_sides(turned):
         return 1 / facts.pixel_aspect
     return facts.pixel_aspect
+
+
+def _square(size: Size, aspect: Fraction) -> Size:
+    """Return the size of square pixels that looks like so many others; the longer way of a pixel gets shorter."""
+    width, height = size
+    return (round(width * aspect), height) if aspect < 1 else (width, round(height / aspect))
 
 
 def _scaled_matrix(matrix: orientation.Matrix, stored: Size, size: Size) -> orientation.Matrix:

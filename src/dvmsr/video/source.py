@@ -218,7 +218,7 @@ class VideoSource:
     ) -> Iterator[VideoFrame]:
         decoder: CodecContext = stream.codec_context
         name = _ALPHA_DECODERS.get(decoder.name)
-        if name is not None and stream.metadata.get("alpha_mode") == "1":
+        if name is not None and ("alpha_mode", "1") in {(k.lower(), v) for k, v in stream.metadata.items()}:
             decoder = CodecContext.create(name, "r")
         if after is not None:
             try:

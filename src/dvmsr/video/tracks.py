@@ -56,6 +56,7 @@ _MP4_TAGS = {
     "title",
     "track",
 }
+_QUICKTIME_LANGUAGES = {"deu": "ger", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi"}
 _PICTURE_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 
 
@@ -118,6 +119,11 @@ def describe(stream: Stream) -> str:
         kind = "cover picture"
     said = [stream.codec_context.name if stream.codec_context is not None else stream.name, stream.language]
     return f"track {stream.index} ({', '.join([kind, *(each for each in said if each and each != 'und')])})"
+
+
+def told_language(container: Container, language: str) -> str:
+    """Return a language as a file tells it: QuickTime's list has some by their older names only (ISO 639-2/B)."""
+    return _QUICKTIME_LANGUAGES.get(language, language) if container.muxer == "mov" else language
 
 
 def add_track(output: OutputContainer, stream: Stream) -> Stream | None:

@@ -137,6 +137,11 @@ def upscale_video(
     notes = list(plan.notes)
     if reader.transparency_lost:
         notes.append(f"transparency became white: {plan.container.name} with {plan.codec} has none")
+    if frames.damage.resized:
+        size = f"{plan.facts.width}x{plan.facts.height}"
+        notes.append(
+            f"frames came in other sizes than the first, {size}, and were fitted into it: {frames.damage.resized}"
+        )
     return UpscaledVideo(
         source=source,
         target=target,
