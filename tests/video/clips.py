@@ -160,7 +160,7 @@ class Read:
     metadata: dict[str, str]
 
 
-def read(path: Path, video: int | None = None) -> Read:
+def read(path: Path) -> Read:
     """Read a file back; its video is the first that is no cover."""
     with av.open(str(path)) as source:
         main = next(s for s in source.streams.video if not s.disposition & av.stream.Disposition.attached_pic)

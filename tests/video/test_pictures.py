@@ -227,6 +227,9 @@ def test_transparency(enlarge, shipped, tmp_path, source_name, codec, pixel_form
     alpha = frame.to_ndarray(format="rgba")[..., 3]
     assert alpha[:, :24].max() < 30
     assert alpha[:, 40:].min() > 225
+    if name == "out.webm":
+        # Matroska's AlphaMode, by which browsers know.
+        assert b"\x53\xc0\x81\x01" in done.target.read_bytes()
 
 
 def test_transparency_becomes_white_in_mp4(enlarge, shipped, tmp_path):

@@ -57,7 +57,7 @@ def test_last_frame_stays_as_long(enlarge, tmp_path):
 @pytest.mark.parametrize("source_name", ["in.mp4", "in.mkv", "in.ts"])
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
 def test_sound_stays_in_sync(enlarge, tmp_path, source_name, name):
-    # B-frames are decoded before the file begins, AAC begins before its first sample, and MPEG-TS begins at 1.4 s.
+    # B-frames are decoded before the file begins, AAC before its first sample; MPEG-TS begins at 1.4 s.
     source = Clip(
         tmp_path / source_name,
         frames=30,
@@ -82,7 +82,7 @@ def test_sound_stays_in_sync(enlarge, tmp_path, source_name, name):
 def heard(path):
     """Seconds from the first frame shown to the click with which the sound begins."""
     with av.open(str(path)) as file:
-        frames = [f for f in file.decode(audio=0)]
+        frames = list(file.decode(audio=0))
     with av.open(str(path)) as file:
         first = next(file.decode(video=0)).time
     start = frames[0].time

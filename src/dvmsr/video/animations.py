@@ -21,6 +21,8 @@ from dvmsr.video.segments import SegmentFolder
 
 _CENTISECOND = Fraction(1, 100)
 _WEBP_QUALITY = 95
+# Of WebP's container: before its chunks, and in a chunk ANMF before the delay, after its place and size.
+_RIFF_HEADER_BYTES, _DELAY_OFFSET = 12, 12
 
 
 def write_animation(
@@ -67,6 +69,8 @@ def write_animation(
             frame.pts, frame.time_base = pts, settings.time_base
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
+    if container.picture == "libwebp_anim":
+        _set_last_delay(path, int(last[1]) * settings.time_base)
 
 
 def _muxer_options(container: Container, plays: int, last: Fraction) -> dict[str, str]:
@@ -122,3 +126,18 @@ def _with_palettes(
         yield from pulled(graph)
     graph.vpush(None)
     yield from pulled(graph)
+
+
+def _set_last_delay(path: Path, seconds: Fraction) -> None:
+    """Say in a WebP file how long its last frame is shown: the encoder takes the mean of those before."""
+    with path.open("r+b") as file:
+        file.seek(_RIFF_HEADER_BYTES)
+        last = None
+        while len(head := file.read(8)) == 8:
+            size = int.from_bytes(head[4:], "little")
+            if head[:4] == b"ANMF":
+                last = file.tell()
+            file.seek(size + size % 2, 1)
+        if last is not None:
+            file.seek(last + _DELAY_OFFSET)
+            file.write(round(seconds * 1000).to_bytes(3, "little"))
