@@ -243,7 +243,7 @@ def _pixel_aspect(facts: Facts, turned: orientation.Matrix | None) -> Fraction:
 
 
 def _square(size: Size, aspect: Fraction) -> Size:
-    """Return the size of square pixels that looks like so many others; the longer way of a pixel gets shorter."""
+    """Return the size in square pixels; the longer way of a pixel gets shorter."""
     width, height = size
     return (round(width * aspect), height) if aspect < 1 else (width, round(height / aspect))
 

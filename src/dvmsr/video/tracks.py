@@ -122,7 +122,7 @@ def describe(stream: Stream) -> str:
 
 
 def told_language(container: Container, language: str) -> str:
-    """Return a language as a file tells it: QuickTime's list has some by their older names only (ISO 639-2/B)."""
+    """Return a language as a file tells it: QuickTime has some by their older names (ISO 639-2/B)."""
     return _QUICKTIME_LANGUAGES.get(language, language) if container.muxer == "mov" else language
 
 

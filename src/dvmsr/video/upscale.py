@@ -140,7 +140,8 @@ def upscale_video(
     if frames.damage.resized:
         size = f"{plan.facts.width}x{plan.facts.height}"
         notes.append(
-            f"frames came in other sizes than the first, {size}, and were fitted into it: {frames.damage.resized}"
+            f"frames came in other sizes than the first, {size}, and were fitted into it: "
+            f"{frames.damage.resized}"
         )
     return UpscaledVideo(
         source=source,
