@@ -1,9 +1,9 @@
 """A clip: time of the whole run against the engine's own on the same frames, and memory over many frames.
 
-Two things take turns: the engine alone, from arrays to arrays, a frame after the other; and the run from file to
-file, with decoding, conversion of colours, x264 (veryfast) and the final file. Wall time and the processor time
-of all threads are given: on a machine that others use as well, the latter tells more. Then a clip of many small
-frames is enlarged once, and the process's memory is read after each.
+Two things take turns: the engine alone, from arrays to arrays, a frame after the other; and the run from file
+to file, with decoding, conversion of colours, x264 (veryfast) and the final file. Wall time and the processor
+time of all threads are given: on a machine that others use as well, the latter tells more. Then a clip of many
+small frames is enlarged once, and the process's memory is read after each.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def main() -> None:
         write_clip(clip, options.many, options.side, options.side)
         memory: list[int] = []
 
-        def note(progress: VideoProgress) -> None:
+        def note(_: VideoProgress) -> None:
             memory.append(resident_bytes())
 
         upscale_video(upscaler, clip, target, asked, progress=note)

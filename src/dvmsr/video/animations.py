@@ -49,7 +49,7 @@ def write_animation(
         av.FFmpegError: It cannot be written.
     """
     assert container.picture is not None
-    last = segments.read(segments.count - 1).frames[-1]
+    last = segments.outlines[-1].frames[-1]
     options = _muxer_options(container, plays, int(last[1]) * settings.time_base)
     pixel_format = {"gif": "pal8", "apng": "rgba" if alpha else "rgb24"}.get(container.picture, "bgra")
     frames = _waiting_frames(segments, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +19,7 @@ from av.video.stream import VideoStream
 from dvmsr.errors import ArgumentError
 from dvmsr.video.colour import Colour, FromRgb, is_yuv
 from dvmsr.video.libav import side_data
-from dvmsr.video.segments import Segment
+from dvmsr.video.segments import Outline, Segment
 from dvmsr.video.source import Stamped
 from dvmsr.video.work import Enlarged
 
@@ -113,7 +112,6 @@ class SegmentEncoder:
             self._encode_segment(first, waiting)
 
     def _encode_segment(self, first: Enlarged, more: Iterator[Enlarged]) -> None:
-        start = time.monotonic()
         context = self._settings.open()
         packets: list[Packet[VideoStream]] = []
         times: list[tuple[int, int]] = []
@@ -130,17 +128,9 @@ class SegmentEncoder:
         packets += context.encode(None)
         damaged = last.damaged - self._damaged
         self._damaged = last.damaged
-        self._keep(
-            Segment(
-                packets,
-                np.array(times, np.int64),
-                context.extradata or b"",
-                computed,
-                last.checksum,
-                damaged,
-                time.monotonic() - start,
-            )
-        )
+        packet_times = np.array([packet.pts for packet in packets], np.int64)
+        outline = Outline(np.array(times, np.int64), packet_times, computed, last.checksum, damaged)
+        self._keep(Segment(packets, context.extradata or b"", outline))
 
     def _frame(self, item: Enlarged, stamped: Stamped) -> VideoFrame:
         frame = self._from_rgb(item.pixels)

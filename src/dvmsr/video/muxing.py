@@ -152,10 +152,10 @@ def _video_packets(
     segments: SegmentFolder, video: VideoStream, settings: EncoderSettings
 ) -> Iterator[_Timed]:
     """Give the packets of all segments with times that go on from one to the next."""
-    shown = np.concatenate([segment.frames for segment in segments.all()])
-    durations = {int(pts): int(duration) for pts, duration in shown}
+    shown = np.concatenate([outline.frames for outline in segments.outlines])
+    durations = dict(shown.tolist())
     decoded = _decoding_times(
-        np.concatenate([_packet_times(each.packets) for each in segments.all()]), shown[:, 0]
+        np.concatenate([outline.packet_times for outline in segments.outlines]), shown[:, 0]
     )
     number = 0
     for segment in segments.all():
@@ -172,10 +172,6 @@ def _video_packets(
             packet.duration = durations[packet.pts]
             number += 1
             yield packet.dts * settings.time_base, packet
-
-
-def _packet_times(packets: list[Packet[VideoStream]]) -> NDArray[np.int64]:
-    return np.array([packet.pts for packet in packets], np.int64)
 
 
 def _decoding_times(pts: NDArray[np.int64], shown: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -31,17 +31,14 @@ _ADDITIONAL_NUMBER = 15
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Some frames of a video, encoded by themselves."""
-
-    packets: list[Packet[VideoStream]]
-    """In the order of decoding."""
+class Outline:
+    """What is to be known of a segment without its packets."""
 
     frames: NDArray[np.int64]
     """(N, 2): when each frame is shown, and how long, in ticks."""
 
-    extradata: bytes
-    """The encoder's header."""
+    packet_times: NDArray[np.int64]
+    """(N,): when each packet is shown, in the order of decoding, in ticks."""
 
     computed: int
     """Frames that went through the network; the others were the same as the one before."""
@@ -52,8 +49,18 @@ class Segment:
     damaged: int
     """Packets and frames of the source that were found damaged on the way."""
 
-    seconds: float
-    """How long it took."""
+
+@dataclass(frozen=True)
+class Segment:
+    """Some frames of a video, encoded by themselves."""
+
+    packets: list[Packet[VideoStream]]
+    """In the order of decoding."""
+
+    extradata: bytes
+    """The encoder's header."""
+
+    outline: Outline
 
 
 class SegmentFolder:
@@ -87,8 +94,11 @@ class SegmentFolder:
             pass
         remove_abandoned(self.path)
         self._take_over(json.dumps(job, indent=1, sort_keys=True).encode())
-        self.count = self._whole()
-        """How many segments, from the first on, are there."""
+        self.outlines: list[Outline] = []
+        """Of the segments that are there, from the first on."""
+        self.size = 0
+        """Bytes of the segments."""
+        self._find_whole()
 
     def close(self) -> None:
         """Let others work on the target."""
@@ -99,9 +109,9 @@ class SegmentFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     @property
-    def size(self) -> int:
-        """Bytes of the segments."""
-        return sum(self._file(number).stat().st_size for number in range(self.count))
+    def count(self) -> int:
+        """How many segments are there."""
+        return len(self.outlines)
 
     def add(self, segment: Segment) -> None:
         """Keep the next segment.
@@ -109,6 +119,7 @@ class SegmentFolder:
         Raises:
             OSError: It cannot be written.
         """
+        outline = segment.outline
         index = np.array(
             [(p.pts, p.duration or 0, p.is_keyframe, p.size) for p in segment.packets], np.int64
         ).reshape(-1, 4)
@@ -123,12 +134,11 @@ class SegmentFolder:
                 data=_joined(bytes(packet) for packet in segment.packets),
                 additional_sizes=np.array([len(each) for each in additional], np.int64),
                 additional=_joined(iter(additional)),
-                frames=segment.frames,
+                frames=outline.frames,
                 extradata=_joined(iter([segment.extradata])),
-                numbers=np.array([segment.computed, segment.checksum, segment.damaged], np.int64),
-                seconds=np.array(segment.seconds),
+                numbers=np.array([outline.computed, outline.checksum, outline.damaged], np.int64),
             )
-        self.count += 1
+        self._take(outline)
 
     def read(self, number: int) -> Segment:
         """Read a segment.
@@ -164,15 +174,17 @@ class SegmentFolder:
         with write_atomically(file) as new:
             new.write(job)
 
-    def _whole(self) -> int:
-        """Count the segments up to the first that is missing or damaged, and remove what comes after."""
-        count = 0
-        while self._file(count).exists() and self._read(count) is not None:
-            count += 1
+    def _find_whole(self) -> None:
+        """Find the segments up to the first that is missing or damaged, and remove what comes after."""
+        while (segment := self._read(self.count)) is not None:
+            self._take(segment.outline)
         for file in self.path.glob("*.npz"):
-            if file.name >= self._file(count).name:
+            if file.name >= self._file(self.count).name:
                 file.unlink()
-        return count
+
+    def _take(self, outline: Outline) -> None:
+        self.size += self._file(self.count).stat().st_size
+        self.outlines.append(outline)
 
     def _file(self, number: int) -> Path:
         return self.path / f"{number:06d}.npz"
@@ -182,16 +194,8 @@ class SegmentFolder:
             # Its parts carry checksums, which are compared here.
             with np.load(self._file(number), allow_pickle=False) as content:
                 parts = {name: content[name] for name in content.files}
-            computed, checksum, damaged = (int(value) for value in parts["numbers"])
-            return Segment(
-                list(_packets(parts)),
-                parts["frames"],
-                parts["extradata"].tobytes(),
-                computed,
-                checksum,
-                damaged,
-                float(parts["seconds"]),
-            )
+            outline = Outline(parts["frames"], parts["index"][:, 0], *map(int, parts["numbers"]))
+            return Segment(list(_packets(parts)), parts["extradata"].tobytes(), outline)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
             return None
 

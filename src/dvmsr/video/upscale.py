@@ -131,9 +131,9 @@ def upscale_video(
         if segments.count == 0:
             raise VideoError(f"{source}: there is no frame in what was asked for")
         damage = _finish(frames, plan, options, segments, target)
-        total = list(segments.all())
         segments.remove()
-    shown = [tuple(segment.frames[-1]) for segment in total]
+    total = segments.outlines
+    last_pts, last_duration = total[-1].frames[-1]
     notes = list(plan.notes)
     if reader.transparency_lost:
         notes.append(f"transparency became white: {plan.container.name} with {plan.codec} has none")
@@ -150,10 +150,10 @@ def upscale_video(
         height=plan.facts.height,
         target_width=plan.width,
         target_height=plan.height,
-        frames=sum(len(segment.frames) for segment in total),
-        computed=sum(segment.computed for segment in total),
+        frames=sum(len(outline.frames) for outline in total),
+        computed=sum(outline.computed for outline in total),
         resumed=resumed,
-        video_seconds=float(sum(shown[-1]) * plan.facts.time_base),
+        video_seconds=float(int(last_pts + last_duration) * plan.facts.time_base),
         seconds=time.monotonic() - begun,
         bytes=target.stat().st_size,
         codec=plan.codec,
@@ -219,7 +219,7 @@ def _finish(
                 alpha=plan.keeps_alpha,
             )
             cut = write_video(partial, whole, segments)
-        damage = _damage(frames.damage, sum(segment.damaged for segment in segments.all()), cut)
+        damage = _damage(frames.damage, sum(outline.damaged for outline in segments.outlines), cut)
         if damage is None:
             # So that a later run sees that it is of this source, as it is then.
             times = source.stat()
@@ -235,8 +235,8 @@ def _done(segments: SegmentFolder) -> Continuation | None:
     """Return where the kept segments end."""
     if segments.count == 0:
         return None
-    frames = sum(len(segment.frames) for segment in segments.all())
-    last = segments.read(segments.count - 1)
+    frames = sum(len(outline.frames) for outline in segments.outlines)
+    last = segments.outlines[-1]
     return Continuation(frames, int(last.frames[-1][0]), last.checksum)
 
 
