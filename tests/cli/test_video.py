@@ -69,6 +69,14 @@ def test_preview(dvmsr, network, tmp_path):
         assert (after.width, after.height) == (128, 64)
 
 
+def test_previews_are_upright(dvmsr, network, tmp_path):
+    source = clips.Clip(tmp_path / "in.mp4", matrix=clips.matrix_of(90, 32, 16)).make()
+    code, _, _ = dvmsr("video", source, "-o", tmp_path / "out.mp4", "--preview", "1", *network)
+    assert code == 0
+    picture = pyvips.Image.new_from_file(str(tmp_path / "out_preview_1.png"))
+    assert (picture.width, picture.height) == (64, 128)
+
+
 def test_errors_are_one_line(dvmsr, network, tmp_path):
     source = clips.Clip(tmp_path / "in.mp4").make()
     mine = tmp_path / "mine.json"

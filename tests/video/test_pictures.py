@@ -7,9 +7,12 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type
 from clips import Clip, mastering, matrix_of, read, rgb
 
+from dvmsr import Upscaler
 from dvmsr.inference.sizes import OutputSize
+from dvmsr.video import encoding
 from dvmsr.video.colour import Colour, ToRgb
 from dvmsr.video.orientation import oriented, read_matrix
 
@@ -118,7 +121,7 @@ def test_hdr10(enlarge, tmp_path):
     )
     before = read(source).frames[0]
     assert mastering(before) is not None
-    for options in ({}, {"codec": "av1"}):
+    for options in ({}, {"codec": "av1"}, {"codec": "h264", "pixel_format": "yuv420p10le"}):
         frame = read(enlarge(source, "out.mkv", overwrite=True, **options).target).frames[0]
         assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (9, 9, 16)
         assert frame.format.name == "yuv420p10le"
@@ -273,6 +276,38 @@ def test_interlaced_video_is_told_and_joined(enlarge, shipped, tmp_path):
     before, after = read(told.target), read(done.target)
     assert after.times == pytest.approx(before.times, abs=1e-3)
     assert comb(after.frames[4]) < comb(before.frames[4]) / 2
+
+
+def test_what_comes_with_frames_goes_on_with_them(enlarge, tmp_path, monkeypatch):
+    # Closed captions need a broadcast; the display matrix stands for them as what comes with each frame.
+    clip = Clip(tmp_path / "in.mp4", matrix=matrix_of(90, 32, 16)).make()
+    without = read(enlarge(clip, "without.mkv", codec="ffv1").target)
+    carried = []
+    original = encoding._with_side_data
+
+    def noted(frame, source):
+        both = original(frame, source)
+        carried.append(both.rotation)
+        return both
+
+    monkeypatch.setattr(encoding, "_CARRIED", {Type.DISPLAYMATRIX})
+    monkeypatch.setattr(encoding, "_with_side_data", noted)
+    result = read(enlarge(clip, "with.mkv", codec="ffv1").target)
+    assert carried == [-90] * 12
+    for one, other in zip(without.frames, result.frames, strict=True):
+        assert np.array_equal(one.to_ndarray(), other.to_ndarray())
+    assert result.times == without.times
+
+
+def test_on_another_device(enlarge, weights, upscaler, tmp_path):
+    source = Clip(tmp_path / "in.mkv", frames=3, codec="ffv1").make()
+    torch = Upscaler(weights, device="torch", threads=1)
+    frames = [
+        read(enlarge(source, name, by=by, codec="ffv1").target).frames
+        for name, by in (("cpu.mkv", upscaler), ("torch.mkv", torch))
+    ]
+    for one, other in zip(*frames, strict=True):
+        assert np.abs(rgb(one).astype(int) - rgb(other).astype(int)).max() <= 2
 
 
 def test_frames_of_another_size_are_fitted(enlarge, tmp_path):

@@ -43,7 +43,8 @@ def preview_video(
     Raises:
         VideoError: The source cannot be read, or the pictures not written.
     """
-    _, plan = plan_video(upscaler, source, target, replace(options, overwrite=True))
+    # Pictures have no flag that says how they are turned.
+    _, plan = plan_video(upscaler, source, target, replace(options, overwrite=True, apply_rotation=True))
     enlarge = Enlarger(SizedUpscaler(upscaler, plan.shown, (plan.width, plan.height)), options.alpha)
     numbered = enumerate(_spread(source, options, plan.facts.duration, count, plan.turned), start=1)
     for number, picture in numbered:
