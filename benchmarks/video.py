@@ -2,8 +2,8 @@
 
 Two things take turns: the engine alone, from arrays to arrays, a frame after the other; and the run from file
 to file, with decoding, conversion of colours, x264 (veryfast) and the final file. Wall time and the processor
-time of all threads are given: on a machine that others use as well, the latter tells more. Then a clip of many
-small frames is enlarged once, and the process's memory is read after each.
+time of all threads are given: on a machine that others use as well, the latter tells more. Then a clip of
+many small frames is enlarged once, and the process's memory is read after each.
 """
 
 from __future__ import annotations

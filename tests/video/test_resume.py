@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,11 +22,15 @@ def packets(path):
         return [(p.pts, p.duration, bytes(p)) for p in file.demux(video=0) if p.size]
 
 
-def start(source, target, weights_file, *more):
+def start(source, target, weights_file, *more, before=None):
     command = [sys.executable, "-m", "dvmsr", "video", source, "-o", target, "--weights", weights_file]
     options = ["--segment", "5", "--threads", "1", *more]
     return subprocess.Popen(
-        [*map(str, command), *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*map(str, command), *options],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=before,
     )
 
 
@@ -157,3 +162,31 @@ def test_two_at_once_are_told(upscaler, tmp_path):
                 upscale_video(upscaler, source, target)
 
     assert upscale_video(upscaler, source, target, progress=again).frames == 12
+
+
+@pytest.mark.parametrize(("part", "kept"), [(0.1, 0), (0.7, 3)], ids=["in a segment", "in the file"])
+def test_a_disk_that_is_full(upscaler, tmp_path, weights_file, part, kept):
+    """As a limit on the size of files tells it. Afterwards the same command goes on."""
+    source = Clip(tmp_path / "in.mkv", frames=12, width=48, height=32).make()
+    target = tmp_path / "out.mkv"
+    options = VideoOptions(segment_frames=5, codec="ffv1")
+    limit = int(part * upscale_video(upscaler, source, tmp_path / "whole.mkv", options).bytes)
+
+    def lower():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    more = ["--codec", "ffv1"]
+    full = start(source, target, weights_file, *more, before=lower)
+    _, told = full.communicate()
+    assert full.returncode == 2
+    lines = [line for line in told.splitlines() if "error" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"dvmsr: error: {target}: cannot be written")
+    assert "Traceback" not in told
+    assert not target.exists()
+    assert len(list((tmp_path / ".out.mkv.dvmsr").glob("*.npz"))) == kept
+    again = start(source, target, weights_file, *more)
+    _, told = again.communicate()
+    assert again.returncode == 0, told
+    assert len(read(target).frames) == 12

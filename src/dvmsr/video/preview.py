@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from dvmsr.atomic import write_atomically
 from dvmsr.errors import VideoError
 from dvmsr.images import write_comparison
-from dvmsr.inference.sized import SizedUpscaler
 from dvmsr.inference.upscaler import Upscaler
 from dvmsr.video.options import VideoOptions
 from dvmsr.video.pictures import open_video
@@ -45,7 +44,7 @@ def preview_video(
     """
     # Pictures have no flag that says how they are turned.
     _, plan = plan_video(upscaler, source, target, replace(options, overwrite=True, apply_rotation=True))
-    enlarge = Enlarger(SizedUpscaler(upscaler, plan.shown, (plan.width, plan.height)), options.alpha)
+    enlarge = Enlarger(upscaler, plan.shown, (plan.width, plan.height), options.alpha)
     numbered = enumerate(_spread(source, options, plan.facts.duration, count, plan.turned), start=1)
     for number, picture in numbered:
         after = target.with_name(f"{target.stem}_preview_{number}.png")

@@ -13,7 +13,6 @@ from typing import Any
 
 from dvmsr.atomic import publish, unfinished_file
 from dvmsr.errors import VideoError
-from dvmsr.inference.sized import SizedUpscaler
 from dvmsr.inference.upscaler import Upscaler
 from dvmsr.video.animations import write_animation
 from dvmsr.video.encoding import SegmentEncoder
@@ -177,7 +176,7 @@ def _make_segments(
     if before % plan.segment_frames:
         # Only the last segment has less.
         return
-    sized = SizedUpscaler(upscaler, plan.shown, (plan.width, plan.height))
+    enlarge = Enlarger(upscaler, plan.shown, (plan.width, plan.height), options.alpha)
     fresh = 0
 
     def tell(computed: bool) -> None:  # noqa: ARG001 - of interest in the end only
@@ -190,7 +189,7 @@ def _make_segments(
 
     encoder = SegmentEncoder(plan.settings, plan.segment_frames, segments.add, tell)
     with writing(plan.target):
-        in_stages(reader.pictures(done), Enlarger(sized, options.alpha), encoder.encode)
+        in_stages(reader.pictures(done), enlarge, encoder.encode)
 
 
 def _finish(

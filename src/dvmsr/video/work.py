@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvmsr.inference.sized import SizedUpscaler
+from dvmsr.inference.sized import Size, SizedUpscaler
 from dvmsr.inference.transparency import enlarge_pixels
-from dvmsr.inference.upscaler import rows_at_once
+from dvmsr.inference.upscaler import Upscaler, rows_at_once
 from dvmsr.video.colour import ToRgb
 from dvmsr.video.orientation import Matrix, oriented
 from dvmsr.video.source import Frames, Stamped
@@ -126,16 +126,17 @@ class Enlarger:
     """Enlarges pictures, each that equals the one before only once.
 
     Args:
-        sized: The network and the sizes.
+        upscaler: The network.
+        source: Columns and rows of the pictures.
+        target: Columns and rows of what comes out.
         alpha: How transparency is enlarged.
     """
 
-    def __init__(self, sized: SizedUpscaler, alpha: str) -> None:
-        self._sized = sized
+    def __init__(self, upscaler: Upscaler, source: Size, target: Size, alpha: str) -> None:
+        self._upscaler = upscaler
+        self._sized = SizedUpscaler(upscaler, source, target)
         self._alpha = alpha
         self._before: Enlarged | None = None
-        # As a whole where the engine makes its output at once; between passes lie floats of much memory.
-        self._rows = sized.source[1] if sized.is_plain else rows_at_once(sized.source[0])
 
     def __call__(self, picture: Picture) -> Enlarged:
         """Enlarge a picture; see ``enlarge_pixels`` for what it raises."""
@@ -147,11 +148,19 @@ class Enlarger:
         ):
             self._before = Enlarged(picture, before.pixels, computed=False)
             return self._before
-        width, height = self._sized.target
-        pixels = np.empty((height, width, picture.pixels.shape[2]), picture.pixels.dtype)
-        top = 0
-        for block in enlarge_pixels(self._sized, picture.pixels, self._rows, alpha=self._alpha):
-            pixels[top : top + len(block)] = block
-            top += len(block)
-        self._before = Enlarged(picture, pixels, computed=True)
+        self._before = Enlarged(picture, self._enlarged(picture.pixels), computed=True)
         return self._before
+
+    def _enlarged(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        channels = pixels.shape[2]
+        if self._sized.is_plain and channels == 3:
+            # At once: in pieces, the threads would wait for each other at the end of each.
+            return self._upscaler.upscale(pixels)
+        width, height = self._sized.target
+        result = np.empty((height, width, channels), pixels.dtype)
+        top = 0
+        rows = rows_at_once(pixels.shape[1])
+        for block in enlarge_pixels(self._sized, pixels, rows, alpha=self._alpha):
+            result[top : top + len(block)] = block
+            top += len(block)
+        return result
