@@ -1,15 +1,17 @@
-"""Write the README's speed section from what ``inference.py`` measured (a part of ``make bench``)."""
+"""Write the README's measured sections from what ``inference.py`` and ``strength.py`` stored."""
 
 from __future__ import annotations
 
+import json
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rows import RESULT, Row, fastest, read_report
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-BEGIN = "<!-- Written by benchmarks/readme_table.py from benchmarks/results/inference.json -->"
+BEGIN = "<!-- Written by benchmarks/readme_table.py from benchmarks/results/{} -->"
 END = "<!-- End of what benchmarks/readme_table.py writes -->"
 BASELINE = {"network": "rlfn-torch", "precision": "fp32"}
 NETWORKS = {
@@ -18,6 +20,35 @@ NETWORKS = {
     "rlfn-torch": "RLFN, PyTorch",
 }
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
+
+
+DAMAGES = {
+    "clean": "nothing",
+    "jpeg40": "JPEG, quality 40",
+    "jpeg60": "JPEG, quality 60",
+    "jpeg80": "JPEG, quality 80",
+    "noise10": "noise of 10/255",
+    "phone": "blur, noise, JPEG",
+}
+NETWORKS_OF_DAMAGES = {"bicubic": "bicubic", "0": "clean", "1": "photo", "auto": "auto"}
+
+
+def damages_section(sets: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of what each network makes of damaged images.
+
+    Args:
+        sets: What ``strength.py`` measured.
+    """
+    lines = [
+        "| set | what its LR images went through | " + " | ".join(NETWORKS_OF_DAMAGES.values()) + " |",
+        "|---" * (2 + len(NETWORKS_OF_DAMAGES)) + "|",
+    ]
+    for name, rows in sets.items():
+        for damage, told in DAMAGES.items():
+            scores = [rows[damage][network] for network in NETWORKS_OF_DAMAGES]
+            cells = (f"{score['psnr_y']:.2f} / {score['ssim_y']:.4f}" for score in scores)
+            lines.append(f"| {name} | {told} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def section(report: dict[str, Any], rows: list[Row]) -> str:
@@ -82,21 +113,29 @@ def _scaling(rows: list[Row], side: int, most: int) -> str:
     )
 
 
-def rewrite(readme: str, text: str) -> str:
-    """Return the README with another text between its marks.
+def rewrite(readme: str, source: str, text: str) -> str:
+    """Return the README with another text between the marks of a file of results.
 
     Raises:
         SystemExit: The marks are not there.
     """
-    before, begin, rest = readme.partition(BEGIN)
+    before, begin, rest = readme.partition(BEGIN.format(source))
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"README.md must have the lines {BEGIN} and {END}, and has not")
+        raise SystemExit(f"README.md must have the lines {BEGIN.format(source)} and {END}, and has not")
     return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
+def sections() -> dict[str, str]:
+    """Return the text of each section by the name of its file of results."""
+    strength = json.loads((RESULT.parent / "strength.json").read_text(encoding="utf-8"))
+    return {RESULT.name: section(*read_report(RESULT)), "strength.json": damages_section(strength["sets"])}
+
+
 def main() -> None:
-    readme = rewrite(README.read_text(encoding="utf-8"), section(*read_report(RESULT)))
+    readme = README.read_text(encoding="utf-8")
+    for source, text in sections().items():
+        readme = rewrite(readme, source, text)
     README.write_text(readme, encoding="utf-8")
     print(f"Wrote {README}")
 

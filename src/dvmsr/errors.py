@@ -9,11 +9,19 @@
     ├── WeightsError         a file of weights that is missing, damaged or of another network
     ├── DatasetError         a folder of images that does not hold what it should
     ├── ExportError          a network that cannot be written for another runtime
+    ├── RequestError         a request to the page that is refused
     └── MissingExtraError    an optional dependency that is not installed (also an ImportError)
 
 Each message is one line that says what was expected, what came and what to do.
-The command line prints it and exits with code 2.
+The command line prints it and exits with code 2. What can be asked for it calls by its option, and whoever
+uses the library gets the name of an argument: see :func:`setting`.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Of the whole process: a run's threads tell what its command line is told.
+_on_command_line = False
 
 
 class DvmsrError(Exception):
@@ -52,6 +60,20 @@ class ExportError(DvmsrError):
     """A network that cannot be written for another runtime."""
 
 
+class RequestError(DvmsrError):
+    """A request to the page (``dvmsr web``) that is refused.
+
+    Args:
+        status: The HTTP status of the answer, from 400.
+        message: A sentence for whoever asked.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status of the answer."""
+
+
 class MissingExtraError(DvmsrError, ImportError):
     """An optional dependency that is not installed.
 
@@ -63,6 +85,27 @@ class MissingExtraError(DvmsrError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}: run pip install '.[{extra}]' in dvmsr's source folder")
+
+
+@contextmanager
+def options_named() -> Iterator[None]:
+    """While it lasts, let messages name options of the command line."""
+    global _on_command_line
+    before, _on_command_line = _on_command_line, True
+    try:
+        yield
+    finally:
+        _on_command_line = before
+
+
+def setting(option: str, argument: str) -> str:
+    """Return how whoever reads a message can ask for something.
+
+    Args:
+        option: On the command line, such as ``"--overwrite"``.
+        argument: In Python, such as ``"overwrite=True"``.
+    """
+    return option if _on_command_line else argument
 
 
 def is_lack_of_memory(error: BaseException) -> bool:

@@ -10,9 +10,10 @@ import pytest
 
 from dvmsr import Upscaler
 from dvmsr.batch import FileTask, foretell, leave_out_what_cannot_fit
-from dvmsr.batch.forecast import engine_bytes, network_pixels
+from dvmsr.batch.forecast import network_pixels, task_bytes
 from dvmsr.batch.plan import BatchPlan
 from dvmsr.inference.files import FileOptions
+from dvmsr.inference.memory import engine_bytes
 
 OPTIONS = FileOptions()
 
@@ -86,6 +87,20 @@ def test_what_cannot_fit_has_failed_before_the_work(tmp_path, upscaler, monkeypa
     left = kept(1 << 50, 100 << 20)
     assert left.tasks == (fine, held)
     assert re.search(r"needs about [\d,]+ MiB on disk, and 100 MiB are free", left.failed[0].message)
+
+
+def test_transparency_goes_through_the_network_as_well(tmp_path, upscaler):
+    plain = task(tmp_path, 5000, 10)
+    both = replace(plain, has_alpha=True)
+    one, two = (task_bytes(upscaler, each, OPTIONS) for each in (plain, both))
+    assert two - one > engine_bytes(upscaler.config, 5000, upscaler.threads)
+    assert task_bytes(upscaler, both, replace(OPTIONS, alpha="bicubic")) == one
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_what_is_on_no_disk_has_no_room_to_be_short_of(upscaler):
+    plan = BatchPlan((replace(task(Path("/tmp"), 10, 10), target=Path("/proc/high.png")),))
+    assert leave_out_what_cannot_fit(plan, upscaler, OPTIONS) == plan
 
 
 def test_disk_of_a_folder_that_is_yet_to_be(tmp_path, upscaler):

@@ -177,12 +177,21 @@ def test_what_cannot_be_is_known_before(tmp_path, write_noise):
         tmp_path / "none.png",
         write_noise(tmp_path / "wide.jpg", 9000, 1),
     ]
-    found = plan(*sources, options=FileOptions(size=OutputSize(scale=8), encoding=Encoding(quality=50)))
+    found = plan(*sources, options=FileOptions(size=OutputSize(scale=8)))
     assert [task.source.name for task in found.tasks] == ["a.png"]
     assert ["no such file" in found.failed[0].message, "holds up to 65500" in found.failed[1].message] == [
         1,
         1,
     ]
+
+
+def test_an_encoding_that_a_format_has_not_is_known_before(tmp_path, write_noise):
+    sources = [write_noise(tmp_path / name) for name in ("a.png", "b.tif", "c.jpg")]
+    found = plan(*sources, options=FileOptions(encoding=Encoding(quality=50)))
+    assert [task.source.name for task in found.tasks] == ["c.jpg"]
+    assert ["PNG has no quality" in found.failed[0].message, "TIFF has" in found.failed[1].message] == [1, 1]
+    found = plan(*sources, options=FileOptions(encoding=Encoding(lossless=True)))
+    assert [task.source.name for task in found.tasks] == ["a.png", "b.tif"]
 
 
 def test_folder_without_images(tmp_path):

@@ -1,12 +1,14 @@
-"""The README's speed section and the plot, from the numbers that are stored."""
+"""The README's measured sections and the plot, from the numbers that are stored."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import pyvips
 
 import plot
-from readme_table import BEGIN, END, README, rewrite, section
+from readme_table import BEGIN, END, README, rewrite, section, sections
 from rows import RESULT, fastest, read_report
 
 
@@ -15,10 +17,20 @@ def stored():
     return read_report(RESULT)
 
 
-def test_readme_says_what_is_stored(stored):
+@pytest.mark.parametrize("source", ["inference.json", "strength.json"])
+def test_readme_says_what_is_stored(source):
     """If not: ``python benchmarks/readme_table.py``."""
     readme = README.read_text(encoding="utf-8")
-    assert rewrite(readme, section(*stored)) == readme
+    assert rewrite(readme, source, sections()[source]) == readme
+
+
+def test_the_table_of_damages_has_the_scores():
+    stored = json.loads((RESULT.parent / "strength.json").read_text(encoding="utf-8"))["sets"]
+    lines = sections()["strength.json"].splitlines()
+    (line,) = (line for line in lines if line.startswith("| BSD100 | JPEG, quality 40 |"))
+    row = stored["BSD100"]["jpeg40"]
+    assert f"| {row['1']['psnr_y']:.2f} / {row['1']['ssim_y']:.4f} |" in line
+    assert len(lines) == 2 + 6 * len(stored)
 
 
 def test_the_table_has_the_medians(stored):
@@ -41,11 +53,13 @@ def test_the_table_has_the_medians(stored):
 
 
 def test_only_what_is_between_the_marks_is_rewritten():
-    readme = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert rewrite(readme, "new") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
-    for lacking in (BEGIN, END):
+    one, two = (BEGIN.format(name) for name in ("one.json", "two.json"))
+    readme = f"before\n{one}\nold\n{END}\nbetween\n{two}\nold\n{END}\nafter\n"
+    changed = rewrite(readme, "two.json", "new")
+    assert changed == f"before\n{one}\nold\n{END}\nbetween\n{two}\n\nnew\n\n{END}\nafter\n"
+    for lacking in (two, END):
         with pytest.raises(SystemExit, match="must have the lines"):
-            rewrite(readme.replace(lacking, ""), "new")
+            rewrite(readme.replace(lacking, ""), "two.json", "new")
 
 
 def test_numbers_of_another_run_change_the_section(stored):

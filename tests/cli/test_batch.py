@@ -19,6 +19,7 @@ import numpy as np
 import pyte
 import pytest
 import pyvips
+from PIL import Image
 
 from dvmsr.batch import pipes
 from dvmsr.images import read_image
@@ -72,6 +73,40 @@ def test_sizes_and_encodings_that_are_none(dvmsr, photo, network, options, told)
     assert re.fullmatch(r"dvmsr: error: [^\n]+\n", err)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--scale", "two"], "--scale: expected a number, got 'two'"),
+        (["--quality", "0"], "--quality: expected a whole number from 1 to 100, got 0"),
+        (["--quality", "high"], "--quality: expected a whole number from 1 to 100, got 'high'"),
+        (["--threads", "-1"], "--threads: expected a whole number from 1, got -1"),
+        (["--max-pixels", "1e6"], "--max-pixels: expected a whole number from 1, got '1e6'"),
+        (["--alpha", "cubic"], "--alpha: expected one of network, bicubic, got 'cubic'"),
+    ],
+)
+def test_values_that_options_do_not_take(dvmsr, photo, network, options, told):
+    code, out, err = dvmsr("upscale", *network, photo, *options)
+    assert (code, out, err) == (2, "", f"dvmsr: error: {told} (see dvmsr upscale --help)\n")
+
+
+def test_result_line_tells_of_frames_and_comparison(dvmsr, photo, network, tmp_path):
+    frames = [Image.fromarray(np.full((9, 12, 3), value, np.uint8)) for value in (20, 120, 220)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    code, out, _ = dvmsr("upscale", *network, tmp_path / "a.gif", "--pages", "all")
+    assert code == 0
+    assert re.search(r"a\.gif 12x9 \(x3\) -> .*a_x4\.webp 48x36 \(x3\) in ", out)
+    code, out, _ = dvmsr("upscale", *network, photo, "--compare")
+    assert out.splitlines()[1] == (
+        f"  beside bicubic interpolation: {photo.with_name('photo_x4_compare.png')}"
+    )
+
+
+def test_what_is_on_no_disk_cannot_be_written(dvmsr, photo, network):
+    code, _, err = dvmsr("upscale", *network, photo, "-o", "/proc/x.jpg")
+    assert code == 2
+    assert re.fullmatch(r"dvmsr: error: /proc/x\.jpg: (cannot be written|the folder /proc cannot).*\n", err)
+
+
 def test_run_again_goes_on(dvmsr, tmp_path, network):
     for name in ("a.png", "deep/b.png"):
         write_noise(tmp_path / "in" / name)
@@ -83,7 +118,8 @@ def test_run_again_goes_on(dvmsr, tmp_path, network):
     assert code == 0
     assert out.splitlines()[-1].startswith("1 of 2 images enlarged in ")
     assert out.splitlines()[-1].endswith("; 1 finished before; 1 passed over")
-    assert "finished before: " in err
+    finished = tmp_path / "in" / "out" / "a_x4.png"
+    assert f"finished before: {finished}; --overwrite makes it again\n" in err
     assert f"passed over {tmp_path / 'in' / 'out'}: the folder that the results go to" in err
     assert (tmp_path / "in" / "out" / "a_x4.png").stat().st_ino == first
     told = json.loads((tmp_path / "report.json").read_text())
@@ -176,13 +212,14 @@ def test_interruption_of_a_folder_leaves_nothing_half(network, tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     made = [path.name for path in (tmp_path / "in_x4").iterdir()]
     assert all(re.fullmatch(r"\d_x4\.png", name) for name in made)
     counts = json.loads((tmp_path / "report.json").read_text())["counts"]
     assert counts["enlarged"] == len(made) < 6
     assert counts["enlarged"] + counts["left"] == 6
+    assert err.endswith(f"dvmsr: interrupted: {len(made)} of 6 images are done; the same command goes on\n")
 
 
 def test_pipes(photo, network, tmp_path):

@@ -49,6 +49,23 @@ def test_standard_output_that_is_full(arguments):
     assert (done.returncode, done.stderr) == (2, "dvmsr: error: No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_standard_error_that_is_full(network, tmp_path):
+    """What is asked for is done, with the exit code that it has."""
+    pyvips.Image.black(9, 9, bands=3).copy(interpretation="srgb").write_to_file(str(tmp_path / "photo.png"))
+    command = [*COMMAND, "upscale", *network, "photo.png"]
+    codes = []
+    with Path("/dev/full").open("w") as full:
+        # The second is told that it has been done before, the third that there is no such file.
+        for names in ([], [], ["none.png"]):
+            done = subprocess.run(
+                [*command, *names], stdout=subprocess.DEVNULL, stderr=full, cwd=tmp_path, check=False
+            )
+            codes.append(done.returncode)
+    assert codes == [0, 0, 2]
+    assert (tmp_path / "photo_x4.png").exists()
+
+
 @pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
 def test_reader_that_has_gone_is_no_matter(arguments):
     read_end, write_end = os.pipe()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -108,6 +109,26 @@ def test_nothing_is_made_up(tmp_path, target):
     if target == "tif":
         with tifffile.TiffFile(tmp_path / "high.tif") as file:
             assert {282, 283, 296, 270, 305, 306} & {tag.code for tag in file.pages[0].tags} == set()
+
+
+def test_text_that_ascii_cannot_say_is_in_the_xmp_data_of_a_tiff_file_too(tmp_path):
+    """The tag is of ASCII by the standard, and programs differ in what they make of other bytes."""
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("Description", "日本 <žluť> & \x01")
+    Image.new("RGB", (8, 6)).save(tmp_path / "low.png", pnginfo=text)
+    enlarge(tmp_path / "low.png", tmp_path / "high.tif")
+    with tifffile.TiffFile(tmp_path / "high.tif") as file:
+        packet = file.pages[0].tags[700].value
+        assert file.pages[0].tags[270].value.startswith("Description: 日本")
+    root = ElementTree.fromstring(packet)
+    (item,) = root.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")
+    assert item.text == "Description: 日本 <žluť> & \ufffd"
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("Description", "plain")
+    Image.new("RGB", (8, 6)).save(tmp_path / "low.png", pnginfo=text)
+    enlarge(tmp_path / "low.png", tmp_path / "plain.tif")
+    with tifffile.TiffFile(tmp_path / "plain.tif") as file:
+        assert 700 not in file.pages[0].tags
 
 
 @pytest.mark.parametrize("source", ["jpg", "png", "tif"])

@@ -140,6 +140,12 @@ def test_cut_short(tmp_path, name, part):
     assert "\n" not in str(caught.value)
 
 
+def test_no_object_of_python_s_is_named(tmp_path):
+    (tmp_path / "image.ppm").write_bytes(b"P6\nno numbers\n")
+    with pytest.raises(ImageReadError, match=r"image\.ppm: damaged or cut short \([^<>]*\); get a"):
+        open_image(tmp_path / "image.ppm")
+
+
 @pytest.mark.parametrize("name", ["image.bmp", "image.ppm", "image.jp2"])
 def test_large_images_are_refused_before_they_are_decoded(tmp_path, monkeypatch, name):
     Image.fromarray(noise(100, 100)).save(tmp_path / name)

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image, ImageSequence
 
 from dvmsr.errors import ImageReadError
-from dvmsr.images import open_image, open_pictures
+from dvmsr.images import limits, open_image, open_pictures
 
 
 def frames(count=3, height=20, width=16, channels=3):
@@ -35,7 +35,7 @@ def test_animation(tmp_path, suffix):
         expected = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
 
     first = open_image(path)
-    assert first.notes == ["of 3 frames the first is enlarged; --pages all takes all"]
+    assert first.notes == ['of 3 frames the first is enlarged; pages="all" takes all']
     assert (first.frames, first.height) == (1, 20)
     assert np.array_equal(read(first)[..., :3], expected[0])
 
@@ -46,13 +46,37 @@ def test_animation(tmp_path, suffix):
     assert np.array_equal(read(whole)[..., :3], np.concatenate(expected))
 
 
-@pytest.mark.parametrize(("suffix", "name"), [("png", "PNG"), ("avif", "AVIF")])
-def test_animation_of_which_the_first_frame_alone_is_read(tmp_path, suffix, name):
-    path = save_frames(tmp_path / f"a.{suffix}", frames(), duration=100)
-    reader = open_image(path)
-    assert reader.notes == [f"of an animation the first frame is enlarged: others of {name} are not read"]
-    assert (reader.width, reader.height) == (16, 20)
-    with pytest.raises(ImageReadError, match=f"frames of {name} are not read; convert it to WebP or GIF"):
+@pytest.mark.parametrize("suffix", ["png", "avif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_animation_that_another_library_reads(tmp_path, suffix, channels):
+    path = save_frames(tmp_path / f"a.{suffix}", frames(channels=channels), duration=[100, 200, 300])
+    with Image.open(path) as image:
+        mode = "RGBA" if channels == 4 else "RGB"
+        expected = [np.asarray(frame.convert(mode)) for frame in ImageSequence.Iterator(image)]
+    first = open_image(path)
+    assert first.notes == ['of an animation the first frame is enlarged; pages="all" takes all']
+    assert (first.width, first.height, first.frames, first.animated) == (16, 20, 1, True)
+    (whole,) = open_pictures(path)
+    assert (whole.frames, whole.width, whole.height, whole.has_alpha) == (3, 16, 20, channels == 4)
+    assert [len(block) for block in whole.samples(7)] == [7, 7, 6] * 3
+    assert np.array_equal(read(whole), np.concatenate(expected))
+    assert whole.decode().get("delay") == [100, 200, 300]
+
+
+@pytest.mark.parametrize("suffix", ["png", "avif"])
+def test_animation_that_is_damaged(tmp_path, suffix):
+    path = save_frames(tmp_path / f"a.{suffix}", frames(height=60, width=50), duration=100)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ImageReadError, match="damaged or cut short"):
+        [read(reader) for reader in open_pictures(path)]
+
+
+def test_frames_that_do_not_fit_into_memory(tmp_path, monkeypatch):
+    path = save_frames(tmp_path / "a.png", frames(height=200, width=100), duration=100)
+    monkeypatch.setattr(limits, "LITTLE_BYTES", 0)
+    monkeypatch.setattr(limits, "available_memory", lambda: 200_000)
+    assert open_image(path).height == 200
+    with pytest.raises(ImageReadError, match="of memory"):
         open_pictures(path)
 
 
@@ -62,7 +86,7 @@ def test_pages(tmp_path):
         for picture in pictures:
             file.write(picture.squeeze(), photometric="rgb" if picture.shape[2] == 3 else "minisblack")
     reader = open_image(tmp_path / "a.tif")
-    assert reader.notes == ["of 3 pages the first is enlarged; --pages all takes all"]
+    assert reader.notes == ['of 3 pages the first is enlarged; pages="all" takes all']
     assert np.array_equal(read(reader), pictures[0])
     for page, picture in zip(open_pictures(tmp_path / "a.tif"), pictures, strict=True):
         assert (page.notes, page.grey) == ([], picture.shape[2] == 1)

@@ -86,6 +86,28 @@ def test_message_that_is_no_text(tmp_path):
         open_image(tmp_path / "text.png")
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("photo.nef", b"MM\0*\0\0\0\x08"),
+        ("photo.DNG", b"II*\0\x08\0\0\0"),
+        ("renamed.tif", b"II*\0\x10\0\0\0CR\2\0"),
+        ("photo.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1"),
+        ("photo", b"FUJIFILMCCD-RAW 0201"),
+        ("photo.orf", b"IIRO\x08\0\0\0"),
+        ("photo.x3f", b"of a kind that nobody knows"),
+    ],
+)
+def test_raw_data_of_cameras(tmp_path, name, start):
+    """It was called damaged, or its thumbnail was enlarged."""
+    (tmp_path / name).write_bytes(start + bytes(100))
+    with pytest.raises(ImageReadError, match=r": raw data of a camera: develop it first"):
+        open_image(tmp_path / name)
+    # What a program named so and is an image is one.
+    write(tmp_path / "image.png", noise(4, 4)).rename(tmp_path / "image.dng")
+    assert open_image(tmp_path / "image.dng").width == 4
+
+
 def test_files_of_libvips_are_refused(tmp_path):
     path = tmp_path / "image.v"
     write(path, noise(4, 4))
@@ -150,7 +172,7 @@ def empty_png(path, width, height):
 def test_most_pixels(tmp_path):
     path = empty_png(tmp_path / "image.png", 25_000, MAX_PIXELS // 25_000 + 1)
     with pytest.raises(
-        ImageReadError, match=r"has 25000x20001 pixels, more than the 500,000,000 .*--max-pixels"
+        ImageReadError, match=r"has 25000x20001 pixels, more than the 500,000,000 .*max_pixels="
     ):
         open_image(path)
     small = write(tmp_path / "small.png", noise(5, 4))

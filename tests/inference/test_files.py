@@ -155,6 +155,10 @@ def test_quality(tmp_path, upscaler, suffix):
         upscale_file(upscaler, tmp_path / "low.png", target, FileOptions(encoding=Encoding(quality=quality)))
         sizes.append(target.stat().st_size)
     assert 2 * sizes[0] < sizes[1]
+    with pytest.raises(ImageWriteError, match="PNG has no quality to choose"):
+        upscale_file(
+            upscaler, tmp_path / "low.png", tmp_path / "new.png", FileOptions(encoding=Encoding(quality=9))
+        )
 
 
 @pytest.mark.parametrize("values", [{"quality": 0}, {"quality": 101}, {"quality": 5, "lossless": True}])
@@ -163,9 +167,16 @@ def test_encodings_that_are_none(values):
         Encoding(**values)
 
 
+def test_what_python_s_users_can_do_has_python_s_names(tmp_path, upscaler):
+    write_noise(tmp_path / "low.png")
+    (tmp_path / "high.png").touch()
+    with pytest.raises(ImageWriteError, match=r"exists already; choose .* \(overwrite=True\)$"):
+        upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png")
+
+
 def test_too_many_pixels(tmp_path, upscaler):
     write_noise(tmp_path / "low.png")
-    with pytest.raises(ImageReadError, match="--max-pixels"):
+    with pytest.raises(ImageReadError, match="max_pixels="):
         upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", FileOptions(max_pixels=100))
 
 

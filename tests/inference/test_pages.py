@@ -60,15 +60,15 @@ def test_pages_of_tiff(tmp_path, upscaler):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["high.tif", "low.tif"]
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp"])
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif"])
 @pytest.mark.parametrize("alpha", ["network", "bicubic"])
-def test_frames_with_their_delays(tmp_path, upscaler, suffix, alpha):
+def test_frames_with_their_delays(tmp_path, upscaler, exact_where_flat, suffix, alpha):
     frames = [noise(20 + i, 24, 4)[:20] for i in range(3)]
     for frame in frames:
         frame[..., 3] = 255
         frame[5:9, 5:9, 3] = 0
     first, *more = map(Image.fromarray, frames)
-    options = {"lossless": True} if suffix == "webp" else {"disposal": 2}
+    options = {"webp": {"lossless": True}, "gif": {"disposal": 2}}.get(suffix, {})
     path = tmp_path / f"low.{suffix}"
     first.save(path, save_all=True, append_images=more, duration=[100, 200, 300], loop=4, **options)
     options = FileOptions(pages="all", alpha=alpha, encoding=Encoding(lossless=True))
@@ -76,7 +76,8 @@ def test_frames_with_their_delays(tmp_path, upscaler, suffix, alpha):
     assert (done.notes, done.target_width, done.target_height) == ((), 48, 40)
     with Image.open(path) as low, Image.open(tmp_path / "high.webp") as high:
         # GIF counts how often the animation is repeated, WebP how often it is shown.
-        loop = low.info["loop"] + (suffix == "gif")
+        # AVIF files of Pillow's are shown for ever.
+        loop = low.info["loop"] + (suffix == "gif") if suffix != "avif" else 0
         assert (high.n_frames, high.size, high.info["loop"]) == (3, (48, 40), loop)
         for number, frame in enumerate(ImageSequence.Iterator(high)):
             pixels = np.asarray(frame.convert("RGBA"))
@@ -87,6 +88,7 @@ def test_frames_with_their_delays(tmp_path, upscaler, suffix, alpha):
             grey = shown[..., 3:].repeat(3, axis=2)
             if alpha == "network":
                 expected = np.floor(upscaler.upscale(grey).mean(axis=2) + 0.5)
+                expected = exact_where_flat(shown[..., 3], expected)
             else:
                 expected = imresize(shown[..., 3], SCALE)
             assert np.array_equal(pixels[..., 3], expected)
@@ -105,8 +107,8 @@ def test_metadata_of_an_animation(tmp_path, upscaler):
 @pytest.mark.parametrize(
     ("source", "target", "told"),
     [
-        ("low.gif", "high.png", "expected a WebP file for an animation of 2 frames"),
-        ("low.gif", "high.tif", "expected a WebP file for an animation of 2 frames"),
+        ("low.gif", "high.png", "expected a WebP or GIF file for an animation of 2 frames"),
+        ("low.gif", "high.tif", "expected a WebP or GIF file for an animation of 2 frames"),
         ("low.tif", "high.png", "expected a TIFF file for 2 pages"),
         ("low.tif", "high.webp", "expected a TIFF file for 2 pages"),
     ],
@@ -147,8 +149,38 @@ def test_unknown_choice(tmp_path, upscaler):
         upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.png", FileOptions(pages="last"))
 
 
-def test_gif_becomes_an_animation_by_its_name(tmp_path):
+def test_animation_into_gif(tmp_path, upscaler):
+    """With its delays, and what that costs is said."""
+    first, *more = (Image.fromarray(noise(12 + i, 16, 4)[:12]) for i in range(3))
+    first.save(tmp_path / "low.webp", save_all=True, append_images=more, duration=[100, 200, 300], loop=4)
+    done = upscale_file(upscaler, tmp_path / "low.webp", tmp_path / "high.gif", ALL)
+    assert (done.pictures, done.pixels) == (3, 3 * 12 * 16)
+    assert [note.partition(":")[0] for note in done.notes] == [
+        "the colours of each picture become 256",
+        "the transparency becomes all or nothing",
+    ]
+    with Image.open(tmp_path / "high.gif") as high:
+        assert (high.n_frames, high.size, high.info["loop"]) == (3, (32, 24), 3)
+        assert [frame.info["duration"] for frame in ImageSequence.Iterator(high)] == [100, 200, 300]
+
+
+def test_picture_before_an_animated_png_is_none_of_its_frames(tmp_path, upscaler):
+    pictures = [Image.fromarray(noise(12 + i, 16)[:12]) for i in range(3)]
+    pictures[0].save(
+        tmp_path / "low.png", save_all=True, append_images=pictures[1:], default_image=True, duration=50
+    )
+    done = upscale_file(upscaler, tmp_path / "low.png", tmp_path / "high.gif", ALL)
+    assert done.pictures == 2
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif"])
+def test_an_animation_becomes_one_by_its_name(tmp_path, suffix):
     first, more = (Image.fromarray(noise(12 + i, 16)[:12]) for i in range(2))
-    first.save(tmp_path / "a.gif", save_all=True, append_images=[more])
-    (task,) = plan_files([tmp_path / "a.gif"], scale=SCALE, options=ALL).tasks
+    first.save(tmp_path / f"a.{suffix}", save_all=True, append_images=[more])
+    (task,) = plan_files([tmp_path / f"a.{suffix}"], scale=SCALE, options=ALL).tasks
     assert task.target == tmp_path / "a_x2.webp"
+    (task,) = plan_files([tmp_path / f"a.{suffix}"], scale=SCALE).tasks
+    assert task.target.name == ("a_x2.png" if suffix == "gif" else f"a_x2.{suffix}")
+    first.save(tmp_path / "one.gif")
+    (task,) = plan_files([tmp_path / "one.gif"], scale=SCALE, options=ALL).tasks
+    assert task.target.name == "one_x2.png"

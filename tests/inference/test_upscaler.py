@@ -364,6 +364,11 @@ class TestShortForm:
             dvmsr.upscale(photo, weights=weights, progress=lambda *state: seen.append(state), **output)  # noqa: B023
             assert seen[-1] == (63, 63)
 
+    @pytest.mark.parametrize("names", [{"image": ""}, {"image": "low.png", "output": ""}])
+    def test_empty_name(self, weights, names):
+        with pytest.raises(ArgumentError, match="expected the names of files, got an empty one"):
+            dvmsr.upscale(**names, weights=weights)
+
     def test_missing_file(self, weights, tmp_path):
         with pytest.raises(ImageReadError, match="no such file"):
             dvmsr.upscale(tmp_path / "none.png", weights=weights)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from dvmsr import ArgumentError, DatasetError, DvmsrError, Upscaler, WeightsError
-from dvmsr.training import MonitorSettings, RunFolder, TeacherSettings, TrainingConfig, train
+from dvmsr.training import MonitorSettings, RunFolder, TeacherSettings, TrainingConfig, callbacks, train
 from dvmsr.training.checkpoints import list_checkpoints, read_checkpoint
 from dvmsr.weights import load_weights, rescale_weights
 
@@ -124,6 +124,29 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
         for run in ("whole", "parts")
     )
     assert whole == parts
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_wait_for_the_step(
+    make_display, small_config, tmp_path, monkeypatch, second
+):
+    """And what comes twice of one, by way of a launcher, is no second one."""
+
+    def stop(done: int) -> None:
+        if done == 7:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(second)
+            if seconds == 0:
+                pytest.fail("the second one was not heard")
+
+    for seconds, newest in ((60, 7), (0, 5)):
+        monkeypatch.setattr(callbacks, "_SECONDS_TO_A_SECOND", seconds)
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
+            train(small_config, tmp_path / str(seconds), display=make_display(stop))
+        kept = list_checkpoints(tmp_path / str(seconds) / "checkpoints")
+        assert int(kept[0].stem.rpartition("-")[2]) == newest
+    assert ended.type is (KeyboardInterrupt if second == signal.SIGINT else SystemExit)
+    assert second == signal.SIGINT or ended.value.code == 128 + second
 
 
 def test_a_damaged_checkpoint_costs_steps_and_no_more(make_display, small_config, tmp_path):

@@ -137,7 +137,7 @@ def test_targets_that_cannot_be_written(enlarge, tmp_path):
         ({"codec": "aac"}, "encoder of video"),
         ({"pixel_format": "nonsense"}, "takes the pixel formats"),
         ({"preset": "nonsense"}, "does not take"),
-        ({"codec": "prores", "crf": 3}, "has no --crf"),
+        ({"codec": "prores", "crf": 3}, "has no crf"),
         ({"codec": "mpeg4", "crf": 3}, "does not know crf=3"),
         ({"start": parse_time("5"), "end": parse_time("9")}, "expected a start before its end"),
     ],

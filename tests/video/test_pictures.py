@@ -269,9 +269,9 @@ def test_interlaced_video_is_told_and_joined(enlarge, shipped, tmp_path):
     source = interlaced(tmp_path / "in.mpg")
     assert read(source).frames[3].interlaced_frame
     told = enlarge(source, "told.mp4", by=shipped)
-    assert any("--deinterlace" in note for note in told.notes)
+    assert any("deinterlace=True joins them" in note for note in told.notes)
     done = enlarge(source, by=shipped, deinterlace=True)
-    assert not any("--deinterlace" in note for note in done.notes)
+    assert not any("deinterlace" in note for note in done.notes)
     assert done.frames == told.frames == 8
     before, after = read(told.target), read(done.target)
     assert after.times == pytest.approx(before.times, abs=1e-3)

@@ -15,7 +15,7 @@ from dvmsr.images.limits import MAX_PIXELS
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.sizes import asked_size
 from dvmsr.inference.upscaler import Upscaler
-from dvmsr.weights import Weights, shipped_weights
+from dvmsr.weights import Weights
 
 
 def upscale_files(
@@ -34,6 +34,8 @@ def upscale_files(
     recursive: bool = False,
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
+    model: str = "clean",
+    strength: float = 1.0,
     weights: str | os.PathLike[str] | Weights | None = None,
     device: str = "cpu",
     threads: int | None = None,
@@ -62,6 +64,9 @@ def upscale_files(
         recursive: Whether the folders in a folder are gone through as well.
         overwrite: Whether existing files are replaced, finished ones too. No image of ``inputs`` ever is.
         max_pixels: Most pixels of an image.
+        model: Which of the shipped networks: "clean", "photo" for images with the traces of JPEG, noise and
+            blur, or "auto", which chooses for each image by what it lost.
+        strength: How far from the clean to the photo network, from 0 to 1; only for "photo".
         weights: See ``Upscaler``.
         device: See ``Upscaler``.
         threads: See ``Upscaler``.
@@ -89,9 +94,7 @@ def upscale_files(
         max_pixels=max_pixels,
         overwrite=overwrite,
     )
-    if weights is None and options.size is not None and options.size.scale is not None:
-        weights = shipped_weights(options.size.scale)
-    upscaler = Upscaler(weights, device, threads, precision)
+    upscaler = Upscaler(weights, device, threads, precision, model=model, strength=strength)
     plan = plan_files(
         named,
         None if output is None else Path(output),

@@ -17,14 +17,12 @@ import numpy as np
 from dvmsr.batch.plan import BatchPlan, FileTask
 from dvmsr.batch.run import part_by_size
 from dvmsr.batch.sources import Failure
-from dvmsr.config import NetworkConfig
-from dvmsr.images import encoding_bytes
 from dvmsr.images.limits import available_memory
-from dvmsr.inference.ensemble import ensemble_bytes
 from dvmsr.inference.files import FileOptions
+from dvmsr.inference.memory import upscaling_bytes
 from dvmsr.inference.sized import pass_sizes
 from dvmsr.inference.symmetries import SYMMETRIES
-from dvmsr.inference.upscaler import Upscaler, rows_at_once
+from dvmsr.inference.upscaler import Upscaler
 
 # Python, libvips and the weights.
 _BASE_BYTES = 85 << 20
@@ -35,10 +33,9 @@ _CODECS = {
     "tif": (150e-9, 0.35),
     "webp": (300e-9, 0.05),
     "avif": (6000e-9, 0.05),
+    "gif": (1200e-9, 0.18),
 }
 _CODECS |= {"jpeg": _CODECS["jpg"], "tiff": _CODECS["tif"]}
-# Rows that libvips keeps on their way into the encoder.
-_ENCODER_ROWS = 600
 # The size of what is enlarged to measure the speed: some hundredths of a second.
 _PROBE = (48, 96)
 
@@ -66,19 +63,28 @@ class Forecast:
     """Bytes of all targets."""
 
 
-def foretell(upscaler: Upscaler, tasks: Sequence[FileTask], options: FileOptions) -> Forecast:
+def foretell(
+    upscaler: Upscaler,
+    tasks: Sequence[FileTask],
+    options: FileOptions,
+    *,
+    pixel_seconds: float | None = None,
+) -> Forecast:
     """Foretell a run. Measuring the engine's speed takes some hundredths of a second.
 
     Args:
         upscaler: The network.
         tasks: What is to be done.
         options: How.
+        pixel_seconds: The engine's speed if it is known, as of :func:`seconds_per_pixel`.
     """
     seconds = None
     if upscaler.is_native and tasks:
         work = sum(network_pixels(task, upscaler.scale, options) for task in tasks)
         encoding = sum(task.target_width * task.target_height * _codec(task)[0] for task in tasks)
-        seconds = work * seconds_per_pixel(upscaler) + encoding / upscaler.threads
+        if pixel_seconds is None:
+            pixel_seconds = seconds_per_pixel(upscaler)
+        seconds = work * pixel_seconds + encoding / upscaler.threads
     small, large = part_by_size(upscaler, tasks)
     needs = sorted((task_bytes(upscaler, task, options) for task in small), reverse=True)
     several = sum(needs[: upscaler.threads])
@@ -101,7 +107,7 @@ def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: File
         upscaler: The network.
         options: How.
     """
-    free = available_memory() if upscaler.is_native else None
+    free = available_memory()
     tasks, failed = [], list(plan.failed)
     for task in plan.tasks:
         needed, on_disk = task_bytes(upscaler, task, options), _file_bytes(task)
@@ -109,7 +115,7 @@ def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: File
         size = f"{task.target_width}x{task.target_height} pixels"
         if free is not None and needed > free:
             message = f"needs about {_mebi(needed)} MiB of memory, and {_mebi(free)} MiB are free"
-        elif on_disk > disk:
+        elif disk is not None and on_disk > disk:
             message = f"needs about {_mebi(on_disk)} MiB on disk, and {_mebi(disk)} MiB are free; free some"
         else:
             tasks.append(task)
@@ -135,22 +141,6 @@ def seconds_per_pixel(upscaler: Upscaler) -> float:
     return times[-1] / (_PROBE[0] * _PROBE[1])
 
 
-def engine_bytes(config: NetworkConfig, width: int, threads: int) -> int:
-    """Return how much memory a stream of the native engine takes: its rings of rows.
-
-    They are those of native/stream.cpp.
-
-    Args:
-        config: The network.
-        width: Columns of its input.
-        threads: How many threads work.
-    """
-    vimms, blocks = config.vimms_per_block, config.blocks
-    waiting = blocks + 5 + min(threads, blocks * (vimms + 1))
-    rows = 2 * waiting + blocks * (3 * (vimms - 1) + 5) + (blocks - 1) * (5 + vimms) + 11
-    return 4 * -(-config.channels // 16) * 16 * rows * (width + 2)
-
-
 def task_bytes(upscaler: Upscaler, task: FileTask, options: FileOptions) -> int:
     """Return about how much memory a task takes beside what every process does.
 
@@ -159,20 +149,16 @@ def task_bytes(upscaler: Upscaler, task: FileTask, options: FileOptions) -> int:
         task: What is to be done.
         options: How.
     """
-    scale = upscaler.scale
-    passes = pass_sizes((task.width, task.height), (task.target_width, task.target_height), scale)
-    pixels = task.target_width * min(task.target_height, _ENCODER_ROWS)
-    needed = task.decoding_bytes + pixels * task.pixel_bytes
-    # Of two bytes the second may be alpha; it may also be the half of a grey of 16 bits, which takes less.
-    has_alpha = task.pixel_bytes in (2, 4, 8)
-    needed += encoding_bytes(task.target, task.target_width, task.target_height, alpha=has_alpha)
-    for width, _ in passes:
-        # The block that is made of a block, as it is and on its way into the encoder.
-        block = rows_at_once(width) * width * 3 * scale**2 * (4 if len(passes) > 1 else 2)
-        needed += engine_bytes(upscaler.config, width, upscaler.threads) + 3 * block
-    if options.self_ensemble:
-        needed += ensemble_bytes(task.width, task.height, scale)
-    return needed
+    return upscaling_bytes(
+        upscaler,
+        (task.width, task.height),
+        task.target,
+        (task.target_width, task.target_height),
+        options,
+        decoding_bytes=task.decoding_bytes,
+        pixel_bytes=task.pixel_bytes,
+        has_alpha=task.has_alpha,
+    )
 
 
 def _codec(task: FileTask) -> tuple[float, float]:
@@ -183,10 +169,12 @@ def _file_bytes(task: FileTask) -> int:
     return round(task.target_width * task.target_height * task.pixel_bytes * _codec(task)[1])
 
 
-def _free_disk(folder: Path) -> int:
+def _free_disk(folder: Path) -> int | None:
+    """What is free where a folder is or will be; None where files are not kept on a disk, as in /proc."""
     while not folder.exists():
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    usage = shutil.disk_usage(folder)
+    return usage.free if usage.total else None
 
 
 def _mebi(count: float) -> str:

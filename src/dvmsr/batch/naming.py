@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dvmsr.batch.sources import Source
@@ -16,7 +16,7 @@ def name_targets(
     tag: str,
     output_folder: Path | None = None,
     suffix: str | None = None,
-    animations: bool = False,
+    animations: Collection[Path] = (),
 ) -> list[Path]:
     """Choose the file that each image is written to.
 
@@ -30,9 +30,9 @@ def name_targets(
         sources: The images.
         tag: What the names carry, e.g. ``"x4"``.
         output_folder: Where the results go.
-        suffix: Suffix of the names, e.g. ``".png"``; by default each image's own, ".png" where that cannot be
-            written.
-        animations: Whether all frames of a GIF file are written, which WebP can hold.
+        suffix: Suffix of the names, e.g. ``".png"``; by default each image's own, ".png" of GIF and where
+            that cannot be written.
+        animations: Images of which all frames are written, which become WebP.
 
     Returns:
         One path for each image; the paths differ.
@@ -64,10 +64,12 @@ def name_targets(
     return [chosen[i] for i in range(len(sources))]
 
 
-def _own_suffix(path: Path, animations: bool) -> str:
-    if animations and path.suffix.lower() == ".gif":
+def _own_suffix(path: Path, animations: Collection[Path]) -> str:
+    if path in animations:
         return ".webp"
-    return path.suffix if path.suffix.lower() in WRITABLE_SUFFIXES else ".png"
+    # GIF can be written, and spoils a photograph by its 256 colours.
+    keeps = path.suffix.lower() in WRITABLE_SUFFIXES and path.suffix.lower() != ".gif"
+    return path.suffix if keeps else ".png"
 
 
 def _folder(source: Source, tag: str, output_folder: Path | None, several: bool) -> Path:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvmsr.batch.earlier import part_earlier_outputs
 from dvmsr.batch.naming import keys, name_targets
-from dvmsr.batch.sources import Failure, PassedOver, find_sources
-from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError
+from dvmsr.batch.sources import Failure, PassedOver, Source, find_sources
+from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError, setting
 from dvmsr.images import check_format, comparison_path, open_image
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
 from dvmsr.inference.files import FileOptions
@@ -47,6 +48,9 @@ class FileTask:
 
     pixel_bytes: int = 3
     """Bytes of a pixel of the target before it is compressed."""
+
+    has_alpha: bool = False
+    """Whether the source has transparency."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def plan_files(
             tag=size.tag,
             output_folder=folder,
             suffix=suffix,
-            animations=options.pages == "all",
+            animations=headers.animations(sources) if options.pages == "all" else (),
         )
     )
     inputs_taken = {key for source in sources for key in keys(source.path)}
@@ -182,6 +186,8 @@ class _Header:
     height: int
     decoding_bytes: int
     pixel_bytes: int
+    has_alpha: bool
+    animated: bool
 
 
 class _Headers:
@@ -195,14 +201,30 @@ class _Headers:
         if path not in self._known:
             try:
                 reader = open_image(path, max_pixels=self._max_pixels)
-                pixel_bytes = ((1 if reader.grey else 3) + reader.has_alpha) * reader.dtype.itemsize
-                self._known[path] = _Header(reader.width, reader.height, reader.decoding_bytes, pixel_bytes)
+                self._known[path] = _Header(
+                    reader.width,
+                    reader.height,
+                    reader.decoding_bytes,
+                    reader.pixel_bytes,
+                    reader.has_alpha,
+                    reader.animated,
+                )
             except DvmsrError as error:
                 self._known[path] = error
         known = self._known[path]
         if isinstance(known, DvmsrError):
             raise known
         return known
+
+    def animations(self, sources: Sequence[Source]) -> set[Path]:
+        """Which of them are animations."""
+        found = set()
+        for source in sources:
+            # What cannot be read will be told of where its task is made.
+            with suppress(DvmsrError):
+                if self.header(source.path).animated:
+                    found.add(source.path)
+        return found
 
     def measure(self, path: Path) -> tuple[int, int]:
         header = self.header(path)
@@ -222,6 +244,7 @@ def _task(source: Path, target: Path, headers: _Headers, size: OutputSize, optio
         target_height,
         header.decoding_bytes,
         header.pixel_bytes,
+        header.has_alpha,
     )
 
 
@@ -238,6 +261,6 @@ def _finished(task: FileTask, options: FileOptions) -> Finished | None:
     if not fits or apart > _TIME_RESOLUTION:
         raise ImageWriteError(
             f"{task.target}: exists already, and was not made of {task.source.name} as it is now; "
-            "choose another name or ask for overwriting (--overwrite)"
+            f"choose another name, or have it replaced ({setting('--overwrite', 'overwrite=True')})"
         )
     return Finished(task.source, task.target)

@@ -11,27 +11,11 @@ from pathlib import Path
 
 from dvmsr.errors import ArgumentError
 from dvmsr.images.signatures import SIGNATURE_BYTES, is_image
-from dvmsr.images.suffixes import READABLE_SUFFIXES
-
-# Their content is that of a TIFF file, whose picture is a thumbnail.
-_RAW_SUFFIXES = (
-    ".arw",
-    ".cr2",
-    ".dng",
-    ".erf",
-    ".kdc",
-    ".nef",
-    ".nrw",
-    ".orf",
-    ".pef",
-    ".raf",
-    ".rw2",
-    ".srw",
-)
+from dvmsr.images.suffixes import RAW_ADVICE, RAW_SUFFIXES, READABLE_SUFFIXES
 
 HIDDEN = "hidden"
 NO_IMAGE = "no image by its name or content"
-RAW = "raw data of a camera: develop it first"
+RAW = RAW_ADVICE
 SUBFOLDER = "a folder inside (recursive takes it)"
 OUTPUT_FOLDER = "the folder that the results go to"
 BROKEN_LINK = "a link that leads nowhere"
@@ -179,7 +163,7 @@ class _Walk:
         suffix = path.suffix.lower()
         if suffix in READABLE_SUFFIXES:
             self.found.sources.append(Source(path, top))
-        elif suffix in _RAW_SUFFIXES:
+        elif suffix in RAW_SUFFIXES:
             self._pass_over(path, RAW)
         else:
             try:

@@ -30,6 +30,7 @@ from dvmsr.cli.progress import RunProgress
 from dvmsr.cli.quantities import duration, megapixels, size_of
 from dvmsr.cli.summary import print_summary, tell_passed_over
 from dvmsr.errors import ArgumentError
+from dvmsr.inference.choosing import ModelChoice
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.upscaler import Upscaler
 
@@ -121,6 +122,23 @@ class _Run:
         self._late: list[Done | Failed] = []
 
     def go(self) -> BatchReport:
+        """Do it all.
+
+        Raises:
+            KeyboardInterrupt: With how far it has come, where that is of several images.
+        """
+        try:
+            return self._go()
+        except KeyboardInterrupt as error:
+            count, done = len(self._plan.tasks), len(self._report.enlarged)
+            if count < 2:
+                raise
+            again = "without --overwrite the" if self._settings.options.overwrite else "the"
+            raise KeyboardInterrupt(
+                f"{done} of {count} images are done; {again} same command goes on"
+            ) from error
+
+    def _go(self) -> BatchReport:
         plan, settings = self._plan, self._settings
         start = time.monotonic()
         try:
@@ -145,8 +163,11 @@ class _Run:
                 raise failure.cause
             self._say(f"dvmsr: error: {failure.message}", error=True)
         if plan.finished:
-            some = plan.finished[0].target if len(plan.finished) == 1 else f"{len(plan.finished)} images"
-            self._say(f"finished before: {some}; --overwrite makes them again", error=True)
+            if len(plan.finished) == 1:
+                text = f"finished before: {plan.finished[0].target}; --overwrite makes it again"
+            else:
+                text = f"finished before: {len(plan.finished)} images; --overwrite makes them again"
+            self._say(text, error=True)
         work = sum(network_pixels(task, self._upscaler.scale, self._settings.options) for task in plan.tasks)
         if work >= _FORETOLD_PIXELS:
             told = foretell(self._upscaler, plan.tasks, self._settings.options)
@@ -182,13 +203,16 @@ class _Run:
             with file.target.open("rb") as result:
                 shutil.copyfileobj(result, sys.stdout.buffer)
             sys.stdout.buffer.flush()
+        times = f" (x{file.pictures})" if file.pictures > 1 else ""
         self._say(
-            f"{file.source} {file.width}x{file.height} -> {file.target} "
-            f"{file.target_width}x{file.target_height} in {duration(file.seconds)} "
-            f"({megapixels(file.width * file.height / file.seconds)}/s)"
+            f"{file.source} {file.width}x{file.height}{times} -> {file.target} "
+            f"{file.target_width}x{file.target_height}{times} in {duration(file.seconds)} "
+            f"({megapixels(file.pixels / file.seconds)}/s){_chosen(file.choice)}"
         )
         for note in file.notes:
             self._say(f"  {note}")
+        if file.comparison is not None:
+            self._say(f"  beside bicubic interpolation: {file.comparison}")
         if done.profile is not None:
             from dvmsr.cli.profile import print_profile
 
@@ -198,6 +222,13 @@ class _Run:
         for path, name in self._names.items():
             text = text.replace(path, name)
         say(text, error=error or self._to_standard_output)
+
+
+def _chosen(choice: ModelChoice | None) -> str:
+    if choice is None:
+        return ""
+    how = f" at strength {choice.strength:g}" if choice.strength not in (0, 1) else ""
+    return f", {choice.model} model{how}: {choice.reason}"
 
 
 def _without_pipe(path: str, settings: Settings, stack: ExitStack, names: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -18,12 +19,13 @@ from dvmsr.cli.export import export
 from dvmsr.cli.finetune import finetune
 from dvmsr.cli.info import info
 from dvmsr.cli.options import DEBUG_KEY
-from dvmsr.cli.printing import say
+from dvmsr.cli.printing import give_up, say
 from dvmsr.cli.signals import exit_code
 from dvmsr.cli.train import train
 from dvmsr.cli.upscale import upscale
 from dvmsr.cli.video import video
-from dvmsr.errors import DvmsrError, is_lack_of_memory
+from dvmsr.cli.web import web
+from dvmsr.errors import DvmsrError, is_lack_of_memory, options_named
 
 # What the parser raises for wrong arguments; Typer has no public name for it.
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -60,12 +62,12 @@ def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
         raise typer.Exit(_EXIT_ERROR) from error
     except BrokenPipeError as error:
         # Whoever read has read enough.
-        _give_up_output()
+        give_up(sys.stdout)
         raise typer.Exit(_EXIT_BROKEN_PIPE) from error
     except OSError as error:
         if is_debugged():
             raise
-        _give_up_output()
+        give_up(sys.stdout)
         cause = error.strerror or str(error)
         # Without a name where an open file fails, such as standard output.
         line = cause if error.filename is None else f"{os.fsdecode(error.filename)}: {cause}"
@@ -75,21 +77,11 @@ def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
         if is_debugged() or not is_lack_of_memory(error):
             raise
         what = str(error).partition("\n")[0]
-        typer.echo(f"dvmsr: error: not enough memory{what and f' ({what})'}; free some", err=True)
+        say(f"dvmsr: error: not enough memory{what and f' ({what})'}; free some", error=True)
         raise typer.Exit(_EXIT_ERROR) from error
     except KeyboardInterrupt as error:
-        typer.echo("dvmsr: interrupted", err=True)
+        say(": ".join(["dvmsr: interrupted", *map(str, error.args)]), error=True)
         raise typer.Exit(exit_code(signal.SIGINT)) from error
-
-
-def _give_up_output() -> None:
-    """If standard output fails, let nothing be written to it at the end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -107,6 +99,10 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "dvmsr video clip.mp4 -o large.mp4 --preview 4",
         "dvmsr video film.mkv -o part.mkv --start 12:30 --end 14:00",
         "dvmsr video banner.gif -o banner.webp --scale 2",
+    ),
+    web: (
+        "dvmsr web",
+        "dvmsr web --host 0.0.0.0 --user me --password secret",
     ),
     evaluate: (
         "dvmsr evaluate Set5/x4 Set14/x4 --json scores.json",
@@ -149,12 +145,26 @@ def _dvmsr(
     """Enlarge images with the DVMSR super-resolution network."""
 
 
+def _message(error: Any) -> str:
+    """What was wrong in a command line, in our order of words."""
+    parameter = getattr(error, "param", None)
+    if parameter is None or not error.message:
+        return str(error.format_message())
+    message = error.message.removeprefix("Value error, ")
+    choice = re.fullmatch(r"(.*) is not one of (.*)\.", message, re.DOTALL)
+    if choice is not None:
+        names = choice[2].replace("'", "")
+        message = f"expected one of {names}, got {choice[1]}"
+    return f"{max(parameter.opts, key=len)}: {message}"
+
+
 def run() -> int:
     """Run the command line, and return its exit code."""
     try:
-        return app(prog_name="dvmsr", standalone_mode=False) or 0
+        with options_named():
+            return app(prog_name="dvmsr", standalone_mode=False) or 0
     except _UsageError as error:
-        message = error.format_message()
+        message = _message(error)
         # Without any argument it is empty, and the help text has been printed.
         if message:
             command = error.ctx.command_path if error.ctx else "dvmsr"
@@ -163,3 +173,6 @@ def run() -> int:
     except typer.Abort:
         # What the parser makes of Ctrl-C between the commands.
         return exit_code(signal.SIGINT)
+    finally:
+        # Python's own end would make another exit code of what could not be written there.
+        give_up(sys.stderr)

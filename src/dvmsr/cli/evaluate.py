@@ -11,13 +11,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
+from dvmsr.cli.options import (
+    Debug,
+    Device,
+    Model,
+    ModelName,
+    Precision,
+    Residual,
+    Strength,
+    Threads,
+    Weights,
+    make_upscaler,
+)
+from dvmsr.cli.printing import say
 from dvmsr.errors import ArgumentError
 
 if TYPE_CHECKING:
     from rich.status import Status
 
     from dvmsr.evaluation.benchmark import SetScore
+    from dvmsr.inference import Upscaler
 
 
 def evaluate(
@@ -29,6 +42,8 @@ def evaluate(
             "LR_bicubic/X4/, or with HR images alone, whose LR images are then made.",
         ),
     ],
+    model: Model = None,
+    strength: Strength = None,
     weights: Weights = None,
     residual: Residual = None,
     threads: Threads = None,
@@ -54,7 +69,9 @@ def evaluate(
     ] = None,
     save_low: Annotated[
         Path | None,
-        typer.Option("--save-lr", metavar="FOLDER", help="Keep these LR images, as FOLDER/SET/NAME.png."),
+        typer.Option(
+            "--save-lr", metavar="FOLDER", help="Keep these LR images, as FOLDER/SET/NAME.png or .jpg."
+        ),
     ] = None,
     json_file: Annotated[
         Path | None,
@@ -74,7 +91,8 @@ def evaluate(
     from dvmsr.evaluation.datasets import open_sets
     from dvmsr.evaluation.degraded import degrade_sets
     from dvmsr.evaluation.saving import OutputFolder
-    from dvmsr.inference.upscaler import Upscaler
+    from dvmsr.images import open_image
+    from dvmsr.inference.choosing import choose_model
     from dvmsr.weights import shipped_weights
 
     to_stdout = json_file == Path("-")
@@ -89,7 +107,16 @@ def evaluate(
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
     if json_file is not None and json_file.suffix != ".json" and json_file.exists():
         raise ArgumentError(f"{json_file}: exists already; choose another name, or one that ends in .json")
-    upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
+    upscaler = make_upscaler(
+        weights,
+        residual,
+        model,
+        strength,
+        ModelName.CLEAN,
+        device=device,
+        threads=threads,
+        precision=precision,
+    )
     sets = open_sets(folders, upscaler.scale)
     outputs = OutputFolder(save, upscaler.scale) if save is not None else None
     if outputs is not None:
@@ -97,9 +124,15 @@ def evaluate(
     check_sets(sets, upscaler.scale)
     for benchmark in sets:
         if not benchmark.has_low and degrade is None:
-            typer.echo(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", err=True)
+            say(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", error=True)
     bicubic = Bicubic(upscaler.scale)
-    scored = SelfEnsemble(upscaler) if self_ensemble else upscaler
+
+    def scored(network: Upscaler) -> SelfEnsemble | Upscaler:
+        return SelfEnsemble(network) if self_ensemble else network
+
+    def choose(path: Path) -> SelfEnsemble | Upscaler:
+        return scored(upscaler.with_strength(choose_model(open_image(path)).strength))
+
     with TemporaryDirectory() as folder:
         if degrade is not None:
             sets = degrade_sets(sets, degrade, upscaler.scale, save_low or Path(folder))
@@ -114,7 +147,13 @@ def evaluate(
                 status.update(f"{label}: 0 of {total} images")
                 show = _counter(status, label, total)
                 keep = outputs.keep(benchmark) if outputs is not None else None
-                score = score_set(scored, benchmark, on_image=show, on_output=keep)
+                score = score_set(
+                    scored(upscaler),
+                    benchmark,
+                    on_image=show,
+                    on_output=keep,
+                    choose=choose if model is ModelName.AUTO else None,
+                )
             scores.append(score)
             references.append(reference)
             table.add_row(score.name, str(total), "bicubic", *_cells(reference))
@@ -124,6 +163,8 @@ def evaluate(
     if json_file is None:
         return
     name = str(weights or shipped_weights().name)
+    if model in (ModelName.PHOTO, ModelName.AUTO):
+        name = f"{model.value} model" + (f" at strength {strength:g}" if strength is not None else "")
     report = json.dumps(
         make_report(name, scores, references, self_ensemble=self_ensemble, degradation=degrade), indent=2
     )

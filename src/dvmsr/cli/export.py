@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dvmsr.cli.numbers import whole_number
 from dvmsr.cli.options import Debug, Weights
 from dvmsr.errors import MissingExtraError
 
@@ -25,7 +26,10 @@ def export_onnx(
         typer.Option("--output", "-o", metavar="FILE.onnx", help="The file to write."),
     ],
     weights: Weights = None,
-    opset: Annotated[int, typer.Option(metavar="N", help="Version of ONNX's operator set, from 17 on.")] = 17,
+    opset: Annotated[
+        int,
+        typer.Option(parser=whole_number(), metavar="N", help="Version of ONNX's operator set, from 17 on."),
+    ] = 17,
     fp16: Annotated[
         bool,
         typer.Option("--fp16", help="Store parameters as float16, and multiply in it where the runtime can."),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Residual, Threads, Weights, read_weights
+from dvmsr.cli.options import Debug, Residual, Threads, Weights, says_yes
 from dvmsr.errors import ArgumentError
 
 
@@ -28,12 +28,13 @@ def info(
 
     from dvmsr.engine import available_threads, instruction_set
     from dvmsr.evaluation.complexity import count_complexity
+    from dvmsr.weights import load_weights
 
     sides = re.fullmatch(r"(\d+)x(\d+)", size)
     if sides is None:
         raise ArgumentError(f"size must be rows x columns, e.g. 256x256, got {size}")
     height, width = int(sides[1]), int(sides[2])
-    loaded = read_weights(weights, residual)
+    loaded = load_weights(weights, residual=says_yes(residual))
     cost = count_complexity(loaded.config, height, width)
 
     console = Console()

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dvmsr.cli.numbers import number, whole_number
+from dvmsr.errors import ArgumentError
+
 if TYPE_CHECKING:
-    from dvmsr.weights import Weights as LoadedWeights
+    from dvmsr.inference import Upscaler
+
+NETWORK_PANEL = "Network and machine"
+"""Where the help shows what computes."""
 
 DEBUG_KEY = "dvmsr.debug"
 """Where the context keeps whether errors are shown with their traceback."""
@@ -21,7 +27,11 @@ def _remember_debug(ctx: typer.Context, value: bool) -> bool:
 
 
 Weights = Annotated[
-    Path | None, typer.Option(help="File of weights, ours or the authors'. By default the ones shipped.")
+    Path | None,
+    typer.Option(
+        help="File of weights, ours or the authors'. By default the ones shipped.",
+        rich_help_panel=NETWORK_PANEL,
+    ),
 ]
 
 
@@ -32,24 +42,67 @@ class YesOrNo(str, Enum):
     NO = "no"
 
 
+def says_yes(answer: YesOrNo | None) -> bool | None:
+    """Return an answer as a bool; None where there is none."""
+    return None if answer is None else answer is YesOrNo.YES
+
+
 Residual = Annotated[
     YesOrNo | None,
     typer.Option(
-        help="Whether each ViMM adds its input to its output, for weights without metadata, which do not say."
+        help="Whether each ViMM adds its input to its output, for weights whose file does not say.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. By default one per core.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number(1),
+        metavar="N",
+        help="CPU threads. By default one per core.",
+        rich_help_panel=NETWORK_PANEL,
+    ),
+]
+
+
+class ModelName(str, Enum):
+    """Which shipped network."""
+
+    CLEAN = "clean"
+    PHOTO = "photo"
+    AUTO = "auto"
+
+
+Model = Annotated[
+    ModelName | None,
+    typer.Option(
+        help="Shipped network: clean, for images that lost nothing but size; photo, for the traces of JPEG, "
+        "noise and blur; auto chooses for each image by what it lost.",
+        rich_help_panel=NETWORK_PANEL,
+    ),
+]
+Strength = Annotated[
+    float | None,
+    typer.Option(
+        parser=number,
+        metavar="X",
+        help="With --model photo, how far from the clean network to it, 0 to 1. By default 1.",
+        rich_help_panel=NETWORK_PANEL,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
         help="Where to compute: cpu; cuda, cuda:N or another device of PyTorch; torch: PyTorch on the CPU; "
-        "auto: cuda if there is one."
+        "auto: cuda if there is one.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
-        help="What to compute in: fp32; bf16; fp16 (not on a CPU); auto: bf16 on a CPU that multiplies it."
+        help="What to compute in: fp32; bf16; fp16 (not on a CPU); auto: bf16 on a CPU that multiplies it.",
+        rich_help_panel=NETWORK_PANEL,
     ),
 ]
 Debug = Annotated[
@@ -60,12 +113,46 @@ Debug = Annotated[
 ]
 
 
-def read_weights(path: Path | None, residual: YesOrNo | None) -> LoadedWeights:
-    """Read what ``--weights`` and ``--residual`` name.
+def make_upscaler(
+    weights: Path | None,
+    residual: YesOrNo | None,
+    model: ModelName | None,
+    strength: float | None,
+    default_model: ModelName,
+    *,
+    device: str,
+    threads: int | None,
+    precision: str,
+) -> Upscaler:
+    """Make what ``--weights``, ``--residual``, ``--model`` and ``--strength`` name.
+
+    Args:
+        weights: A file.
+        residual: What it does not say itself.
+        model: A shipped network instead.
+        strength: Of the photo network.
+        default_model: The model where neither is given.
+        device: See ``Upscaler``.
+        threads: See ``Upscaler``.
+        precision: See ``Upscaler``.
 
     Raises:
-        WeightsError: See ``dvmsr.weights.load_weights``.
+        ArgumentError: They do not go together.
+        DvmsrError: See ``Upscaler``.
     """
+    from dvmsr.inference import Upscaler
     from dvmsr.weights import load_weights
 
-    return load_weights(path, residual=None if residual is None else residual is YesOrNo.YES)
+    if weights is not None and model is not None:
+        raise ArgumentError("expected either --weights or --model, got both")
+    if strength is not None and model is not ModelName.PHOTO:
+        raise ArgumentError("--strength is of the photo network: add --model photo")
+    if weights is not None:
+        loaded = load_weights(weights, residual=says_yes(residual))
+        return Upscaler(loaded, device, threads, precision)
+    if residual is not None:
+        raise ArgumentError("--residual is of a file of weights: name it by --weights")
+    name = (model or default_model).value
+    return Upscaler(
+        None, device, threads, precision, model=name, strength=1.0 if strength is None else strength
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 import typer
 
@@ -30,7 +31,23 @@ def say(text: str, *, error: bool = False) -> None:
     stream = sys.stderr if error else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     line = printable(text)
-    typer.echo(line.encode(encoding, "backslashreplace").decode(encoding), err=error)
+    try:
+        typer.echo(line.encode(encoding, "backslashreplace").decode(encoding), err=error)
+    except OSError:
+        if not error:
+            raise
+        # Nobody can be told that, either; what is asked for is done none the less.
+        give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """If a standard stream fails, let nothing more be written to it: not at the end, either."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _escaped(character: str) -> str:

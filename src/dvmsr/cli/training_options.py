@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dvmsr.cli.numbers import whole_number
+from dvmsr.cli.printing import say
 from dvmsr.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -35,9 +37,20 @@ Validation = Annotated[
     list[Path] | None,
     typer.Option("--validate", help="Benchmark set to score on: a folder with HR/ and LR/. Can be repeated."),
 ]
-Steps = Annotated[int | None, typer.Option("--steps", help="Optimizer steps: run.steps.")]
-BatchSize = Annotated[int | None, typer.Option("--batch", help="Patches in a step: run.batch.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Fixes initial weights and patches: run.seed.")]
+Steps = Annotated[
+    int | None,
+    typer.Option("--steps", parser=whole_number(), metavar="N", help="Optimizer steps: run.steps."),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch", parser=whole_number(), metavar="N", help="Patches in a step: run.batch."),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", parser=whole_number(), metavar="N", help="Fixes initial weights and patches: run.seed."
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -111,7 +124,7 @@ class TrainingRequest:
         if self._export is not None:
             if self._resume:
                 raise ArgumentError("--export trains no further: leave out --resume")
-            steps = RunFolder(self._run).export(self._export, lambda text: typer.echo(text, err=True))
+            steps = RunFolder(self._run).export(self._export, lambda text: say(text, error=True))
             typer.echo(f"{self._export}: weights after {steps} steps")
             return
         if process_rank() != 0:

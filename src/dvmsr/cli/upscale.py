@@ -9,7 +9,23 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, read_weights
+from dvmsr.cli.numbers import number, whole_number
+from dvmsr.cli.options import (
+    NETWORK_PANEL,
+    Debug,
+    Device,
+    Model,
+    ModelName,
+    Precision,
+    Residual,
+    Strength,
+    Threads,
+    Weights,
+    make_upscaler,
+)
+
+# Where the help shows what.
+_FILES, _SIZE, _RESULT = "Files and folders", "Size", "What is written"
 
 
 class ImageFormat(str, Enum):
@@ -22,6 +38,7 @@ class ImageFormat(str, Enum):
     TIFF = "tiff"
     WEBP = "webp"
     AVIF = "avif"
+    GIF = "gif"
 
 
 class AlphaMethod(str, Enum):
@@ -52,11 +69,19 @@ def upscale(
             "-o",
             help="For one image, the file to write, its format by its suffix; or a folder; - is standard "
             "output. By default NAME_x4 beside the image; for a folder FOLDER, the folder FOLDER_x4.",
+            rich_help_panel=_FILES,
         ),
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option("--scale", "-s", help="How many times larger each side becomes: above 1, up to 16."),
+        typer.Option(
+            "--scale",
+            "-s",
+            parser=number,
+            metavar="TIMES",
+            help="How many times larger each side becomes: above 1, up to 16. By default 4.",
+            rich_help_panel=_SIZE,
+        ),
     ] = None,
     size: Annotated[
         str | None,
@@ -64,20 +89,35 @@ def upscale(
             "--size",
             metavar="SIZE",
             help="Frame to fit into instead of a scale: 3840x2160, 3840x, x2160 or long=4000.",
+            rich_help_panel=_SIZE,
         ),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Go through the folders in a folder, too.")
+        bool,
+        typer.Option(
+            "--recursive", "-r", help="Go through the folders in a folder, too.", rich_help_panel=_FILES
+        ),
     ] = False,
     image_format: Annotated[
-        ImageFormat | None, typer.Option("--format", help="Format to write. By default that of each input.")
+        ImageFormat | None,
+        typer.Option(
+            "--format", help="Format to write. By default that of each input.", rich_help_panel=_RESULT
+        ),
     ] = None,
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Detail to keep in JPEG (95), WebP (95) and AVIF (90) files."),
+        typer.Option(
+            parser=whole_number(1, 100),
+            metavar="1-100",
+            help="Detail to keep in JPEG (95), WebP (95) and AVIF (90) files.",
+            rich_help_panel=_RESULT,
+        ),
     ] = None,
     lossless: Annotated[
-        bool, typer.Option("--lossless", help="Lose nothing in WebP and AVIF files either.")
+        bool,
+        typer.Option(
+            "--lossless", help="Lose nothing in WebP and AVIF files either.", rich_help_panel=_RESULT
+        ),
     ] = False,
     alpha: Annotated[
         AlphaMethod,
@@ -85,6 +125,7 @@ def upscale(
             "--alpha",
             help="How transparency is enlarged: by the network like the colours, which takes as long again; "
             "or by bicubic interpolation.",
+            rich_help_panel=_RESULT,
         ),
     ] = AlphaMethod.NETWORK,
     self_ensemble: Annotated[
@@ -92,6 +133,7 @@ def upscale(
         typer.Option(
             "--self-ensemble",
             help="Average over the 8 flips and rotations: better, 8 times the work, the image in memory.",
+            rich_help_panel=NETWORK_PANEL,
         ),
     ] = False,
     pages: Annotated[
@@ -99,13 +141,18 @@ def upscale(
         typer.Option(
             "--pages",
             help="Of files with several pages or frames, the first or all: pages into a TIFF file, frames "
-            "into an animated WebP file.",
+            "into an animated WebP file, or GIF with --format gif.",
+            rich_help_panel=_FILES,
         ),
     ] = Pages.FIRST,
     max_pixels: Annotated[
         int | None,
         typer.Option(
-            "--max-pixels", min=1, help="Most pixels of an image that is taken; 500 million by default."
+            "--max-pixels",
+            parser=whole_number(1),
+            metavar="N",
+            help="Most pixels of an image that is taken; 500 million by default.",
+            rich_help_panel=_FILES,
         ),
     ] = None,
     compare: Annotated[
@@ -113,22 +160,38 @@ def upscale(
         typer.Option(
             "--compare",
             help="Write RESULT_compare.png as well: on the left by bicubic interpolation, on the right ours.",
+            rich_help_panel=_RESULT,
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing output files, finished ones too.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace existing output files, finished ones too.", rich_help_panel=_FILES
+        ),
     ] = False,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="FILE.json", help="Write what became of every file, with hashes."),
+        typer.Option(
+            "--report",
+            metavar="FILE.json",
+            help="Write what became of every file, with hashes.",
+            rich_help_panel=_FILES,
+        ),
     ] = None,
+    model: Model = None,
+    strength: Strength = None,
     weights: Weights = None,
     residual: Residual = None,
     threads: Threads = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
     profile: Annotated[
-        bool, typer.Option("--profile", help="Show where the CPU engine's time goes, beside its floor.")
+        bool,
+        typer.Option(
+            "--profile",
+            help="Show where the CPU engine's time goes, beside its floor.",
+            rich_help_panel=NETWORK_PANEL,
+        ),
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -138,8 +201,6 @@ def upscale(
     from dvmsr.images.limits import MAX_PIXELS
     from dvmsr.inference.files import FileOptions
     from dvmsr.inference.sizes import asked_size
-    from dvmsr.inference.upscaler import Upscaler
-    from dvmsr.weights import shipped_weights
 
     # What was imported stays to the end: searching it for garbage then takes 25 ms, a twelfth of what
     # a small image takes.
@@ -154,9 +215,16 @@ def upscale(
         compare=compare,
         overwrite=overwrite,
     )
-    if weights is None and options.size is not None and options.size.scale is not None:
-        weights = shipped_weights(options.size.scale)
-    upscaler = Upscaler(read_weights(weights, residual), device, threads, precision)
+    upscaler = make_upscaler(
+        weights,
+        residual,
+        model,
+        strength,
+        ModelName.AUTO,
+        device=device,
+        threads=threads,
+        precision=precision,
+    )
     settings = Settings(
         options=options,
         output=output,

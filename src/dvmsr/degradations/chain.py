@@ -47,11 +47,37 @@ class Degradation:
         Raises:
             MissingExtraError: A step needs Pillow, and it is not installed.
         """
-        if self.blur is not None:
-            high = self.blur.apply(high)
-        low = reduce(high, scale, self.reduction)
-        if self.noise is not None:
-            low = self.noise.apply(low, random)
+        low = self._before_compression(high, scale, random)
         for compression in self.compressions:
             low = compression.apply(low)
         return low
+
+    def encode(self, high: NDArray[np.uint8], scale: int, random: np.random.Generator) -> bytes | None:
+        """Make the LR image of an HR image as the file that the last compression leaves.
+
+        Args:
+            high: (scale * H, scale * W, 3).
+            scale: Enlargement that is to undo the reduction.
+            random: Where noise is drawn from.
+
+        Returns:
+            The file, whose pixels are those of :meth:`apply`; None where there is no compression, or its
+            grid of blocks is shifted.
+
+        Raises:
+            MissingExtraError: Pillow is not installed.
+        """
+        if not self.compressions or self.compressions[-1].offset != (0, 0):
+            return None
+        low = self._before_compression(high, scale, random)
+        for compression in self.compressions[:-1]:
+            low = compression.apply(low)
+        return self.compressions[-1].encode(low)
+
+    def _before_compression(
+        self, high: NDArray[np.uint8], scale: int, random: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        if self.blur is not None:
+            high = self.blur.apply(high)
+        low = reduce(high, scale, self.reduction)
+        return low if self.noise is None else self.noise.apply(low, random)

@@ -40,6 +40,22 @@ class Compression:
         Raises:
             MissingExtraError: Pillow is not installed.
         """
+        file = io.BytesIO(self.encode(image))
+        from PIL import Image
+
+        top, left = self.offset
+        with Image.open(file) as opened:
+            return np.asarray(opened.convert("RGB"))[top:, left:]
+
+    def encode(self, image: NDArray[np.uint8]) -> bytes:
+        """Compress an image into the bytes of a file, with ``offset`` more rows and columns.
+
+        Args:
+            image: (H, W, 3).
+
+        Raises:
+            MissingExtraError: Pillow is not installed.
+        """
         try:
             from PIL import Image
         except ImportError as error:
@@ -52,5 +68,4 @@ class Compression:
             Image.fromarray(padded).save(file, "JPEG", quality=self.quality, subsampling=subsampling)
         else:
             Image.fromarray(padded).save(file, "WEBP", quality=self.quality, method=2)
-        with Image.open(file) as opened:
-            return np.asarray(opened.convert("RGB"))[top:, left:]
+        return file.getvalue()

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
@@ -135,6 +136,7 @@ def score_set(
     benchmark: BenchmarkSet,
     on_image: Callable[[ImageScore], object] | None = None,
     on_output: Callable[[str, NDArray[np.uint8]], object] | None = None,
+    choose: Callable[[Path], SupportsUpscale] | None = None,
 ) -> SetScore:
     """Enlarge the LR image of each pair and compare it with the HR image.
 
@@ -145,6 +147,7 @@ def score_set(
         benchmark: The set.
         on_image: Called with each image's score, for instance to show progress.
         on_output: Called with each image's name and the enlarged image, for instance to save it.
+        choose: Called with each file of an LR image for what enlarges this one instead of ``upscaler``.
 
     Returns:
         The scores.
@@ -155,7 +158,8 @@ def score_set(
     """
     scores = []
     for pair in benchmark.pairs:
-        score = _score_pair(upscaler, pair, on_output)
+        chosen = upscaler if choose is None or pair.low is None else choose(pair.low)
+        score = _score_pair(chosen, pair, on_output)
         scores.append(score)
         if on_image is not None:
             on_image(score)

@@ -69,8 +69,17 @@ def save_image(target: Path, image: NDArray[np.uint8]) -> None:
 
     height, width, _ = image.shape
     pixels = pyvips.Image.new_from_memory(np.ascontiguousarray(image).data, width, height, 3, "uchar")
+    save_bytes(target, pixels.copy(interpretation="srgb").pngsave_buffer())
+
+
+def save_bytes(target: Path, content: bytes) -> None:
+    """Save a file's content, whole or not at all.
+
+    Raises:
+        ImageWriteError: The file cannot be written.
+    """
     try:
         with write_atomically(target) as file:
-            file.write(pixels.copy(interpretation="srgb").pngsave_buffer())
+            file.write(content)
     except OSError as error:
         raise ImageWriteError(f"{target}: cannot be written: {error.strerror}") from error

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 
 from dvmsr.images.resize import imresize, make_pair
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
-from dvmsr.images.transparency import spread_colours
+from dvmsr.images.transparency import neighbourhoods, spread_colours
 
 __all__ = [
     "WRITABLE_SUFFIXES",
     "Encoding",
     "ImageReader",
     "Page",
+    "Tiles",
     "check_comparison",
     "check_format",
     "check_pictures",
@@ -19,6 +20,7 @@ __all__ = [
     "encoding_bytes",
     "imresize",
     "make_pair",
+    "neighbourhoods",
     "open_image",
     "open_pictures",
     "read_image",
@@ -26,6 +28,8 @@ __all__ = [
     "write_comparison",
     "write_image",
     "write_pages",
+    "write_thumbnail",
+    "write_tiles",
 ]
 
 try:
@@ -44,6 +48,7 @@ if TYPE_CHECKING or _cause is None:
     )
     from dvmsr.images.encoding import Encoding, encoding_bytes
     from dvmsr.images.reading import ImageReader, open_image, open_pictures, read_image
+    from dvmsr.images.tiles import Tiles, write_thumbnail, write_tiles
     from dvmsr.images.writing import Page, check_format, check_pictures, write_image, write_pages
 else:
     # Without libvips a machine cannot upscale files, but it can train.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyvips
 
 from dvmsr.atomic import unfinished_file
-from dvmsr.errors import ImageWriteError
+from dvmsr.errors import ImageWriteError, setting
 from dvmsr.images.decoding import reason
 from dvmsr.images.reading import open_image
 
@@ -44,9 +44,8 @@ def check_comparison(source: Path, target: Path, *, overwrite: bool = False) -> 
     if path.samefile(source):
         raise ImageWriteError(f"{path}: is the input file itself; choose another name for the result")
     if not overwrite:
-        raise ImageWriteError(
-            f"{path}: exists already; choose another name or ask for overwriting (--overwrite)"
-        )
+        way = setting("--overwrite", "overwrite=True")
+        raise ImageWriteError(f"{path}: exists already; choose another name, or have it replaced ({way})")
 
 
 def write_comparison(source: Path, target: Path, *, overwrite: bool = False) -> Path:

@@ -9,8 +9,11 @@ import numpy as np
 import pyvips
 
 from dvmsr.errors import ImageReadError
+from dvmsr.images.animation import KINDS as ANIMATED_KINDS
+from dvmsr.images.animation import Animation
 from dvmsr.images.other_formats import KINDS, OtherImage
-from dvmsr.images.source import SourceFile
+from dvmsr.images.source import RAW, SourceFile
+from dvmsr.images.suffixes import RAW_ADVICE
 from dvmsr.images.tiff_repair import OddPixels, repair, to_pixels
 
 
@@ -72,7 +75,13 @@ class Decoder:
         self.page = page
         """Number of the page, from 0."""
         self._odd: OddPixels | None = None
-        self._other = OtherImage(source) if source.kind in KINDS else None
+        self._other: OtherImage | Animation | None = None
+        if source.kind in KINDS:
+            self._other = OtherImage(source)
+        elif all_frames and source.kind in ANIMATED_KINDS:
+            self._other = Animation(source)
+        if source.kind == RAW:
+            raise ImageReadError(f"{source.path}: {RAW_ADVICE}")
         if source.kind not in _LOADERS and self._other is None:
             raise ImageReadError(
                 f"{source.path}: {source.kind} is not supported; expected {READABLE}: convert it first"
@@ -100,9 +109,19 @@ class Decoder:
         return width, header.height
 
     @property
-    def held_samples(self) -> int:
-        """16-bit samples in a row of a picture that is held in memory as a whole; 0 of others."""
-        return self._odd.width * self._odd.samples if self._odd is not None else 0
+    def frames(self) -> int:
+        """How many frames an animation has, where all are decoded."""
+        if isinstance(self._other, Animation):
+            return self._other.frames
+        header = self.header()
+        return int(header.get("n-pages")) if header.get_typeof("n-pages") else 1
+
+    @property
+    def held_row_bytes(self) -> int:
+        """Bytes of a row where the whole picture is held in memory, beside what its kind takes; else 0."""
+        if isinstance(self._other, Animation):
+            return 4 * self._other.width
+        return 2 * self._odd.width * self._odd.samples if self._odd is not None else 0
 
     def header(self) -> pyvips.Image:
         """Open the picture as it lies in the file, as far as possible without looking at its pixels.

@@ -114,6 +114,14 @@ _AVIF = Format(
     lossless={"lossless": True},
     whole_image_bytes=(50, 75),
 )
+_GIF = Format(
+    "GIF",
+    largest_side=65_535,
+    bits=8,
+    options={"dither": 1.0},
+    whole_image_bytes=(12, 12),
+    frames=True,
+)
 FORMATS: dict[str, Format] = {
     ".png": _PNG,
     ".jpg": _JPEG,
@@ -122,6 +130,7 @@ FORMATS: dict[str, Format] = {
     ".tiff": _TIFF,
     ".webp": _WEBP,
     ".avif": _AVIF,
+    ".gif": _GIF,
 }
 """The formats by suffix, in lower case."""
 
@@ -281,6 +290,10 @@ def _lost_pixels(source: ImageReader, file_format: Format) -> list[str]:
     lost = []
     if file_format is _JPEG and not source.opaque:
         lost.append("the transparency is lost: JPEG holds none; what was transparent is white")
+    if file_format is _GIF:
+        lost.append("the colours of each picture become 256: GIF holds no more; write PNG or WebP")
+        if not source.opaque:
+            lost.append("the transparency becomes all or nothing: GIF holds no more")
     if source.dtype == np.uint16 and file_format.bits < 16:
         lost.append(f"{file_format.bits} of 16 bits are kept: {file_format.name} holds no more")
     return lost

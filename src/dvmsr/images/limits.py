@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from dvmsr.errors import ImageReadError
+from dvmsr.errors import ImageReadError, setting
 
 MAX_PIXELS = 500_000_000
 """Most pixels of an image to read, unless another number is given: 40 minutes of work for two cores."""
@@ -26,7 +26,7 @@ def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageReadError(
             f"{path}: has {width}x{height} pixels, more than the {max_pixels:,} that are taken; "
-            "if it is meant, allow more (--max-pixels)"
+            f"if it is meant, allow more ({setting('--max-pixels', 'max_pixels= of dvmsr.upscale_files')})"
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,38 +82,23 @@ class OtherImage:
             except ImageReadError:
                 raise
             except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
-                raise self._damaged(error) from error
-            if pixels.ndim == 2:
-                pixels = pixels[..., None]
-            deep, grey = pixels.dtype == np.uint16, pixels.shape[2] < 3
-            image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels))
-            image = image.copy(interpretation=_INTERPRETATIONS[deep, grey])
-            for name, field in _FIELDS.items():
-                if data := self._opened.info.get(name):
-                    image.set_type(pyvips.GValue.blob_type, field, data)
-            self._image = image
+                raise damaged(self._source, error) from error
+            self._image = to_vips(pixels, self._opened.info)
         return self._image
 
     def _open(self) -> Any:
-        kind = self._source.kind
+        if self._source.kind != "HEIC":
+            return open_by_pillow(self._source, *KINDS[self._source.kind])
         with self._source.open() as file:
             content = io.BytesIO(file.read())
         try:
-            if kind == "HEIC":
-                import pillow_heif
+            import pillow_heif
 
-                return pillow_heif.open_heif(content, convert_hdr_to_8bit=False)
-            from PIL import Image
-
-            from dvmsr.images.pillow_reading import without_limit
-
-            with without_limit():
-                return Image.open(content, formats=KINDS[kind])
+            return pillow_heif.open_heif(content, convert_hdr_to_8bit=False)
         except ModuleNotFoundError as error:
-            package = "pillow-heif" if kind == "HEIC" else "pillow"
-            raise MissingExtraError(package, "heic", f"{self._source.path}: reading {kind} files") from error
+            raise _missing(self._source, "pillow-heif") from error
         except Exception as error:  # as above
-            raise self._damaged(error) from error
+            raise damaged(self._source, error) from error
 
     def _bits(self) -> int:
         """Bits of a sample, as the file says at its beginning."""
@@ -124,12 +110,6 @@ class OtherImage:
         # The marker SIZ (ITU-T T.800, A.5.1): the depth of the first component follows 38 bytes of sizes.
         depth = head.find(b"\xff\x51") + 40
         return (head[depth] & 0x7F) + 1 if 40 <= depth < len(head) else 8
-
-    def _damaged(self, error: Exception) -> ImageReadError:
-        cause = " ".join(str(error).split()) or type(error).__name__
-        return ImageReadError(
-            f"{self._source.path}: damaged or cut short ({cause}); get a whole copy of the file"
-        )
 
     def _heic_pixels(self) -> NDArray[Any]:
         pixels = np.asarray(self._opened)
@@ -151,3 +131,56 @@ class OtherImage:
             )
         transparent = mode == "P" and "transparency" in self._opened.info
         return np.asarray(self._opened.convert("RGBA" if transparent else _MODES[mode]))
+
+
+def open_by_pillow(source: SourceFile, *formats: str) -> Any:
+    """Open a file by Pillow, as one of its formats.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+        ImageReadError: The file is damaged.
+    """
+    with source.open() as file:
+        content = io.BytesIO(file.read())
+    try:
+        from PIL import Image
+
+        from dvmsr.images.pillow_reading import without_limit
+
+        with without_limit():
+            return Image.open(content, formats=formats)
+    except ModuleNotFoundError as error:
+        raise _missing(source, "pillow") from error
+    except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
+        raise damaged(source, error) from error
+
+
+def damaged(source: SourceFile, error: Exception) -> ImageReadError:
+    """Say in one line why another library cannot read a file."""
+    # Pillow names the object that it was given.
+    cause = re.sub(r"<_io\.BytesIO[^>]*>", source.kind, " ".join(str(error).split()))
+    return ImageReadError(
+        f"{source.path}: damaged or cut short ({cause or type(error).__name__}); get a whole copy of the file"
+    )
+
+
+def to_vips(pixels: NDArray[Any], info: Mapping[str, Any]) -> pyvips.Image:
+    """Make an image of libvips' of pixels in memory.
+
+    Args:
+        pixels: (H, W) or (H, W, channels) of uint8 or uint16.
+        info: Pillow's, with the profile, EXIF and XMP data.
+    """
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    deep, grey = pixels.dtype == np.uint16, pixels.shape[2] < 3
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels))
+    image = image.copy(interpretation=_INTERPRETATIONS[deep, grey])
+    for name, field in _FIELDS.items():
+        if data := info.get(name):
+            image.set_type(pyvips.GValue.blob_type, field, data)
+    return image
+
+
+def _missing(source: SourceFile, package: str) -> MissingExtraError:
+    return MissingExtraError(package, "heic", f"{source.path}: reading {source.kind} files")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dvmsr.errors import setting
 from dvmsr.images.decoding import Decoder
 from dvmsr.images.metadata import jpeg, png
 from dvmsr.images.source import SourceFile
@@ -15,8 +16,6 @@ _REDUCED, _MASK = 1, 4
 _LEAST_REDUCTION = 2
 _ROUNDING = 1.5
 
-_ALL = "--pages all takes all"
-
 
 @dataclass(frozen=True)
 class Pictures:
@@ -25,11 +24,8 @@ class Pictures:
     pages: tuple[int, ...] = (0,)
     """Numbers of the pages of a TIFF file that are no thumbnails, from 0; else the first alone."""
 
-    frames: int = 1
-    """Frames of an animation that can be read one after the other."""
-
-    unread_frames: bool = False
-    """Whether it is an animation of which the first frame only is read."""
+    animated: bool = False
+    """Whether it is an animation."""
 
     notes: tuple[str, ...] = ()
     """What is left out where one picture is taken, a line each."""
@@ -47,10 +43,9 @@ def find_pictures(source: SourceFile, decoder: Decoder) -> Pictures:
         OSError: The file cannot be read any more.
     """
     if source.kind in ("GIF", "WebP"):
-        header = decoder.header()
-        frames = int(header.get("n-pages")) if header.get_typeof("n-pages") else 1
+        frames = decoder.frames
         if frames > 1:
-            return Pictures(frames=frames, notes=(f"of {frames} frames the first is enlarged; {_ALL}",))
+            return Pictures(animated=True, notes=(f"of {frames} frames the first is enlarged; {_all()}",))
         return Pictures()
     with source.open() as file:
         if source.kind == "TIFF":
@@ -59,14 +54,18 @@ def find_pictures(source: SourceFile, decoder: Decoder) -> Pictures:
                 return _find_pages(structure, list(structure.directories()))
             except TiffStructureError:
                 return Pictures()
-        animated = "of an animation the first frame is enlarged: others of {} are not read"
-        if source.kind == "AVIF" and b"avis" in file.read(32):
-            return Pictures(unread_frames=True, notes=(animated.format("AVIF"),))
-        if source.kind == "PNG" and any(kind == b"acTL" for kind, _ in png.read_chunks(file)):
-            return Pictures(unread_frames=True, notes=(animated.format("PNG"),))
+        if (source.kind == "AVIF" and b"avis" in file.read(32)) or (
+            source.kind == "PNG" and any(kind == b"acTL" for kind, _ in png.read_chunks(file))
+        ):
+            note = f"of an animation the first frame is enlarged; {_all()}"
+            return Pictures(animated=True, notes=(note,))
         if source.kind == "JPEG" and any(jpeg.is_gain_map(*each) for each in jpeg.read_segments(file)):
             return Pictures(notes=("the gain map is lost: the picture is as screens without HDR show it",))
     return Pictures()
+
+
+def _all() -> str:
+    return setting("--pages all", 'pages="all"') + " takes all"
 
 
 def _find_pages(structure: TiffStructure, directories: list[Directory]) -> Pictures:
@@ -89,7 +88,7 @@ def _find_pages(structure: TiffStructure, directories: list[Directory]) -> Pictu
     if pages[0] != 0:
         notes.append(f"page {pages[0] + 1} is enlarged: what comes before it is its thumbnail or mask")
     if len(pages) > 1:
-        notes.append(f"of {len(pages)} pages the first is enlarged; {_ALL}")
+        notes.append(f"of {len(pages)} pages the first is enlarged; {_all()}")
     return Pictures(pages=pages, notes=tuple(notes))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from dvmsr.errors import ArgumentError, ImageReadError
+from dvmsr.errors import ArgumentError
 from dvmsr.images.decoding import PIXEL_TYPES, Decoder, read_error
 from dvmsr.images.limits import MAX_PIXELS, check_memory, check_pixels
 from dvmsr.images.metadata.reading import Metadata, read_metadata
@@ -40,6 +40,7 @@ class ImageReader:
         turned: bool,
         decoding_bytes: int,
         frames: int = 1,
+        animated: bool = False,
         notes: Iterable[str] = (),
     ) -> None:
         self._decoder = decoder
@@ -52,7 +53,9 @@ class ImageReader:
         self.height: int = image.height // frames
         """Rows, after the EXIF orientation has been applied; of an animation, those of a frame."""
         self.frames = frames
-        """Frames of an animation; 1 of a picture."""
+        """Frames of an animation that are read; 1 of a picture."""
+        self.animated = animated or frames > 1
+        """Whether the file is an animation, of which the first frame alone may be read."""
         self.dtype: np.dtype[Any] = np.dtype(PIXEL_TYPES[image.format])
         """uint8 or uint16."""
         self.grey: bool = image.bands < 3
@@ -65,6 +68,11 @@ class ImageReader:
         """About how much memory decoding takes."""
         self.notes: list[str] = [*notes, *decoder.notes]
         """What was chosen or is lost in reading and writing this file, a line each."""
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel, before or after it is enlarged."""
+        return ((1 if self.grey else 3) + self.has_alpha) * self.dtype.itemsize
 
     def decode(self) -> pyvips.Image:
         """Open the file as libvips' image; see ``Decoder.decode``.
@@ -203,7 +211,7 @@ def open_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     pictures = find_pictures(source, decoder)
     if pictures.pages[0] != 0:
         decoder = Decoder(SourceFile(source.path), pictures.pages[0])
-    return _open(decoder, max_pixels, notes=pictures.notes)
+    return _open(decoder, max_pixels, animated=pictures.animated, notes=pictures.notes)
 
 
 def open_pictures(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> list[ImageReader]:
@@ -214,39 +222,44 @@ def open_pictures(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS)
         max_pixels: Most pixels that are taken of a page, and of all frames of an animation.
 
     Returns:
-        Of a TIFF file each page that is no thumbnail, of a GIF or WebP animation one image of all frames,
-        of other files the picture.
+        Of a TIFF file each page that is no thumbnail, of an animation one image of all frames, of other files
+        the picture.
 
     Raises:
-        ImageReadError: As of :func:`open_image`; or the file is an animation of another format.
-        MissingExtraError: As of :func:`open_image`.
+        ImageReadError: As of :func:`open_image`.
+        MissingExtraError: As of :func:`open_image`; or it is an animated PNG or AVIF file without Pillow.
     """
     source = SourceFile(Path(path))
     decoder = Decoder(source)
     pictures = find_pictures(source, decoder)
-    if pictures.frames > 1:
-        return [_open(Decoder(source, all_frames=True), max_pixels, frames=pictures.frames)]
-    if pictures.unread_frames:
-        raise ImageReadError(
-            f"{path}: frames of {source.kind} are not read; convert it to WebP or GIF, or take the first only"
-        )
+    if pictures.animated:
+        decoder = Decoder(source, all_frames=True)
+        return [_open(decoder, max_pixels, frames=decoder.frames)]
     if pictures.pages == (0,):
         return [_open(decoder, max_pixels, notes=pictures.notes)]
     return [_open(Decoder(SourceFile(source.path), page), max_pixels) for page in pictures.pages]
 
 
-def _open(decoder: Decoder, max_pixels: int, *, frames: int = 1, notes: Iterable[str] = ()) -> ImageReader:
+def _open(
+    decoder: Decoder,
+    max_pixels: int,
+    *,
+    frames: int = 1,
+    animated: bool = False,
+    notes: Iterable[str] = (),
+) -> ImageReader:
     path = decoder.source.path
     width, height = decoder.size()
     check_pixels(path, width, height, max_pixels)
     if decoder.source.kind in _WHOLE_IMAGE_BYTES:
         check_memory(path, width * height // frames * _WHOLE_IMAGE_BYTES[decoder.source.kind])
+    check_memory(path, decoder.held_row_bytes * height)
     header = decoder.header()
     decoding_bytes = _decoding_bytes(decoder.source.kind, header) // frames
     if decoder.source.kind == "TIFF":
         with decoder.source.open() as file:
             decoding_bytes += strip_bytes(file, decoder.page)
-    decoding_bytes += 2 * decoder.held_samples * height
+    decoding_bytes += decoder.held_row_bytes * height
     check_memory(path, decoding_bytes)
     try:
         turned = bool(header.get_typeof("orientation")) and header.get("orientation") > 1
@@ -256,6 +269,7 @@ def _open(decoder: Decoder, max_pixels: int, *, frames: int = 1, notes: Iterable
             turned=turned,
             decoding_bytes=decoding_bytes,
             frames=frames,
+            animated=animated,
             notes=notes,
         )
     except pyvips.Error as error:

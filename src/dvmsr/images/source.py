@@ -14,6 +14,10 @@ import pyvips
 
 from dvmsr.errors import ImageReadError
 from dvmsr.images.limits import check_memory
+from dvmsr.images.suffixes import RAW_SUFFIXES
+
+RAW = "RAW"
+"""The kind of what cameras record."""
 
 _HEAD_BYTES = 512
 _PIPE_BYTES = 1 << 20
@@ -38,6 +42,9 @@ _MAGIC = (
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"8BPS", "Photoshop"),
     (b"%PDF", "PDF"),
+    (b"FUJIFILMCCD-RAW", RAW),
+    (b"FOVb", RAW),
+    *((start, RAW) for start in (b"IIRO", b"IIRS", b"MMOR", b"IIU\0")),
 )
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -70,7 +77,7 @@ class SourceFile:
                 raise ImageReadError(f"{path}: expected an image file, got a device")
             with self.open() as file:
                 head = file.read(_HEAD_BYTES)
-                self.kind = _kind(head)
+                self.kind = _kind(head, path.suffix.lower())
                 """"PNG", "JPEG" and so on; "" for none that is known."""
                 if self._data is None and self.kind in _HELD_IN_MEMORY:
                     check_memory(path, path.stat().st_size)
@@ -133,23 +140,27 @@ class _PatchedSource(pyvips.SourceCustom):  # type: ignore[misc] # pyvips has no
         self._file.close()
 
 
-def _kind(head: bytes) -> str:
+def _kind(head: bytes, suffix: str) -> str:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
-            return kind
+            # Most cameras' is that as well, and only Canon's says so.
+            raw = kind == "TIFF" and (suffix in RAW_SUFFIXES or head[8:10] == b"CR")
+            return RAW if raw else kind
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     if head[4:8] == b"ftyp":
         # The box may claim to be of any size.
         end = min(int.from_bytes(head[:4], "big"), len(head))
         brands = [head[8:12], *(head[at : at + 4] for at in range(16, end, 4))]
+        if brands[0] == b"crx ":  # Canon's
+            return RAW
         if any(brand in _AVIF_BRANDS for brand in brands):
             return "AVIF"
         if any(brand in _HEIC_BRANDS for brand in brands):
             return "HEIC"
     if b"<svg" in head:
         return "SVG"
-    return ""
+    return RAW if suffix in RAW_SUFFIXES and head else ""
 
 
 def _read_pipe(path: Path) -> bytes:

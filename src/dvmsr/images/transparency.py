@@ -5,6 +5,7 @@ Letters in the shapes: N rows of a block, W columns, C channels of colour (1 or 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 REACH = 16
 """How many rows away a visible pixel gives its colour. The network's convolutions see 7 rows far."""
+
+NEAR = 2
+"""How far :func:`neighbourhoods` looks."""
 
 # Windows of 64 rows with REACH above and below: half more is looked at than is spread.
 _ROWS = 64
@@ -43,6 +47,57 @@ def spread_colours(blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
             window, done = window[max(0, done - REACH) :], min(done, REACH)
     if window is not None and len(window) > done:
         yield _spread(window, done, len(window))
+
+
+def neighbourhoods(
+    blocks: Iterable[NDArray[Any]], target: tuple[int, int], source: tuple[int, int]
+) -> Iterator[NDArray[Any]]:
+    """Give for each pixel of an enlarged channel the least and the most that its neighbourhood holds.
+
+    The neighbourhood are the pixels of the source up to :data:`NEAR` rows and columns away from the one in
+    which the enlarged pixel lies: bicubic interpolation sees no further.
+
+    Args:
+        blocks: The channel from top to bottom as (N, W, 1) arrays.
+        target: Columns and rows of the enlarged one.
+        source: Columns and rows of the channel.
+
+    Yields:
+        (n, target W, 2): least and most, from top to bottom.
+    """
+    (target_width, target_height), (width, height) = target, source
+    columns = _nearest(target_width, width)
+    rows = _nearest(target_height, height)
+    window: NDArray[Any] | None = None
+    # Rows of the source before the window, and rows of the target that are done.
+    before = done = 0
+    for block in blocks:
+        window = block if window is None else np.concatenate([window, block])
+        ready = before + len(window)
+        last = target_height if ready == height else int(np.searchsorted(rows, ready - NEAR))
+        if last > done:
+            yield _ranges(window, rows[done:last] - before, columns)
+            done = last
+            spare = max(0, ready - 2 * NEAR - before)
+            window, before = window[spare:], before + spare
+
+
+def _nearest(count: int, of: int) -> NDArray[np.int64]:
+    """In which of ``of`` pixels each of ``count`` lies that are as long together."""
+    return (2 * np.arange(count) + 1) * of // (2 * count)
+
+
+def _ranges(window: NDArray[Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Any]:
+    found = []
+    for extreme in (np.minimum, np.maximum):
+        result = window[..., 0]
+        for axis in (0, 1):
+            padded = np.pad(result, [(NEAR, NEAR) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
+            count = result.shape[axis]
+            shifted = (padded.take(range(i, i + count), axis) for i in range(2 * NEAR + 1))
+            result = functools.reduce(extreme, shifted)
+        found.append(result[rows][:, columns])
+    return np.stack(found, axis=2)
 
 
 def _spread(window: NDArray[Any], top: int, bottom: int) -> NDArray[Any]:

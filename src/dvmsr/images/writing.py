@@ -15,7 +15,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from dvmsr.atomic import publish, unfinished_file
-from dvmsr.errors import ArgumentError, ImageWriteError
+from dvmsr.errors import ArgumentError, ImageWriteError, setting
 from dvmsr.images.decoding import reason
 from dvmsr.images.encoding import DEFAULT_ENCODING, FORMATS, Encoding, EncodingError, encode
 from dvmsr.images.metadata.tiff import append_picture
@@ -160,15 +160,14 @@ def check_pictures(path: Path, sources: Sequence[ImageReader]) -> None:
     """
     frames = sources[0].frames
     if frames > 1 and not FORMATS[path.suffix.lower()].frames:
-        raise ImageWriteError(f"{path}: expected a WebP file for an animation of {frames} frames")
+        raise ImageWriteError(f"{path}: expected a WebP or GIF file for an animation of {frames} frames")
     if len(sources) > 1 and not FORMATS[path.suffix.lower()].pages:
         raise ImageWriteError(f"{path}: expected a TIFF file for {len(sources)} pages")
 
 
 def _exists(path: Path) -> ImageWriteError:
-    return ImageWriteError(
-        f"{path}: exists already; choose another name or ask for overwriting (--overwrite)"
-    )
+    way = setting("--overwrite", "overwrite=True")
+    return ImageWriteError(f"{path}: exists already; choose another name, or have it replaced ({way})")
 
 
 def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAULT_ENCODING) -> None:
@@ -182,7 +181,7 @@ def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAU
 
     Raises:
         ImageWriteError: The suffix names no format, or one that cannot hold so large an image or be written
-            without loss as asked.
+            without loss, or with the quality, as asked.
     """
     file_format = FORMATS.get(path.suffix.lower())
     if file_format is None:
@@ -191,6 +190,10 @@ def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAU
         )
     if encoding.lossless and file_format.lossless is None:
         raise ImageWriteError(f"{path}: {file_format.name} loses some detail; write PNG, TIFF, WebP or AVIF")
+    if encoding.quality is not None and not file_format.has_quality:
+        raise ImageWriteError(
+            f"{path}: {file_format.name} has no quality to choose; leave it out, or write JPEG, WebP or AVIF"
+        )
     if file_format.largest_side is not None and max(width, height) > file_format.largest_side:
         raise ImageWriteError(
             f"{path}: {file_format.name} holds up to {file_format.largest_side} pixels on a side, "

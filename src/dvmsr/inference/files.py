@@ -19,7 +19,6 @@ from dvmsr.images import (
     check_comparison,
     check_format,
     check_pictures,
-    encoding_bytes,
     open_image,
     open_pictures,
     write_comparison,
@@ -27,7 +26,9 @@ from dvmsr.images import (
     write_pages,
 )
 from dvmsr.images.limits import MAX_PIXELS, check_memory
-from dvmsr.inference.sized import Size, pass_sizes, sized_upscaler
+from dvmsr.inference.choosing import ModelChoice, choose_model
+from dvmsr.inference.memory import upscaling_bytes
+from dvmsr.inference.sized import Size, sized_upscaler
 from dvmsr.inference.sizes import OutputSize
 from dvmsr.inference.transparency import enlarge_rows
 from dvmsr.inference.upscaler import Upscaler, rows_at_once
@@ -87,6 +88,12 @@ class UpscaledFile:
     target_height: int
     """Rows of the target."""
 
+    pixels: int
+    """Pixels of the source, of all its pages or frames that were enlarged."""
+
+    pictures: int
+    """How many pages or frames those are."""
+
     seconds: float
     """Wall time from opening the source to having the target under its name."""
 
@@ -96,12 +103,11 @@ class UpscaledFile:
     comparison: Path | None = None
     """The picture of before and after, where that was asked for."""
 
+    choice: ModelChoice | None = None
+    """The network that was chosen for it, where the upscaler's model is "auto"."""
+
 
 DEFAULT_OPTIONS = FileOptions()
-
-# Of memory for each column, channel and block: 30 KiB for a column of the network that is shipped, of which
-# 23 are the engine's, and the rest blocks of rows on their way.
-_COLUMN_BYTES = 128
 
 
 def target_size(options: FileOptions, width: int, height: int, scale: int) -> tuple[int, int]:
@@ -134,7 +140,7 @@ def upscale_file(
     :func:`dvmsr.images.write_image`.
 
     Args:
-        upscaler: The network.
+        upscaler: The network; of the model "auto" it is chosen by what the image lost.
         source: The file to read.
         target: The file to write, in the format that its suffix names. Its folder is created if missing.
         options: How large it becomes, and how it is written.
@@ -153,6 +159,9 @@ def upscale_file(
     source, target = Path(source), Path(target)
     readers = open_readers(source, options)
     reader = readers[0]
+    choice = choose_model(reader) if upscaler.model == "auto" else None
+    if choice is not None:
+        upscaler = upscaler.with_strength(choice.strength)
     sizes = [target_size(options, each.width, each.height, upscaler.scale) for each in readers]
     width, height = sizes[0]
     # Before a folder is made for it.
@@ -162,7 +171,7 @@ def upscale_file(
     if options.compare:
         check_comparison(source, target, overwrite=options.overwrite)
     for each, size in zip(readers, sizes, strict=True):
-        _check_memory(upscaler, each, target, size)
+        _check_memory(upscaler, each, target, size, options)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -214,18 +223,36 @@ def upscale_file(
     # Pages mostly have the same to say.
     notes = tuple(dict.fromkeys(note for each in readers for note in each.notes))
     return UpscaledFile(
-        source, target, reader.width, reader.height, width, height, seconds, notes, comparison
+        source=source,
+        target=target,
+        width=reader.width,
+        height=reader.height,
+        target_width=width,
+        target_height=height,
+        pixels=sum(pixels),
+        pictures=sum(each.frames for each in readers),
+        seconds=seconds,
+        notes=notes,
+        comparison=comparison,
+        choice=choice,
     )
 
 
-def _check_memory(upscaler: Upscaler, reader: ImageReader, target: Path, size: Size) -> None:
+def _check_memory(
+    upscaler: Upscaler, reader: ImageReader, target: Path, size: Size, options: FileOptions
+) -> None:
     """Refuse before the work what will not fit, rather than be killed on the way."""
-    config = upscaler.config
-    columns = sum(width for width, _ in pass_sizes((reader.width, reader.height), size, config.scale))
-    streams = 2 if reader.has_alpha else 1
-    engine = columns * streams * config.channels * config.blocks * _COLUMN_BYTES
-    encoder = encoding_bytes(target, *size, alpha=reader.has_alpha)
-    check_memory(reader.path, reader.decoding_bytes + engine + encoder)
+    needed = upscaling_bytes(
+        upscaler,
+        (reader.width, reader.height),
+        target,
+        size,
+        options,
+        decoding_bytes=reader.decoding_bytes,
+        pixel_bytes=reader.pixel_bytes,
+        has_alpha=reader.has_alpha,
+    )
+    check_memory(reader.path, needed)
 
 
 def open_readers(source: Path, options: FileOptions) -> list[ImageReader]:

@@ -25,6 +25,8 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    model: str = "clean",
+    strength: float = 1.0,
     scale: float | None = None,
     size: str | None = None,
     self_ensemble: bool = False,
@@ -40,6 +42,8 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    model: str = "clean",
+    strength: float = 1.0,
     scale: float | None = None,
     size: str | None = None,
     self_ensemble: bool = False,
@@ -57,6 +61,8 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    model: str = "clean",
+    strength: float = 1.0,
     scale: float | None = None,
     size: str | None = None,
     progress: Callable[[int, int], object] | None = None,
@@ -72,6 +78,8 @@ def upscale(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    model: str = "clean",
+    strength: float = 1.0,
     scale: float | None = None,
     size: str | None = None,
     self_ensemble: bool = False,
@@ -89,6 +97,9 @@ def upscale(
         device: Where to compute: "cpu", "cuda", "auto" and others; see ``Upscaler``.
         threads: How many threads may work on a CPU; None takes every processor that this process may use.
         precision: What to compute in: "fp32", "bf16", "fp16" or "auto"; see ``Upscaler``.
+        model: Which of the shipped networks: "clean"; "photo" for images with the traces of JPEG, noise and
+            blur; or "auto", which chooses for an ``output`` by what its image lost, and is "clean" else.
+        strength: How far from the clean to the photo network, from 0 to 1; only for "photo".
         scale: How many times larger each side becomes, above 1 up to 16; see ``Upscaler.upscale``.
         size: Instead, what the result is to fit into, such as ``"3840x2160"`` or ``"long=4000"``.
         self_ensemble: Whether to average over the flips and rotations of the image: 8 times the work.
@@ -105,14 +116,16 @@ def upscale(
         WeightsError: The file of weights is missing, damaged or of another network.
         MissingExtraError: The device needs PyTorch, and it is not installed.
     """
+    if isinstance(image, (str, os.PathLike)):
+        if not all(map(os.fspath, (image, *([] if output is None else [output])))):
+            raise ArgumentError("expected the names of files, got an empty one")
+    elif output is not None:
+        raise ArgumentError(
+            f"output is only for an image file, got {type(image).__name__}; save what is returned"
+        )
+    upscaler = Upscaler(weights, device, threads, precision, model=model, strength=strength)
     if not isinstance(image, (str, os.PathLike)):
-        if output is not None:
-            raise ArgumentError(
-                f"output is only for an image file, got {type(image).__name__}; save what is returned"
-            )
-        upscaler = Upscaler(weights, device, threads, precision)
         return upscaler.upscale(image, scale=scale, size=size, self_ensemble=self_ensemble, progress=progress)
-    upscaler = Upscaler(weights, device, threads, precision)
     # Arrays need no libvips.
     from dvmsr.images import read_image
     from dvmsr.inference.files import FileOptions, upscale_file

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from threading import Lock
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -14,10 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 from dvmsr.engine import Engine, EngineStream, Profile, available_threads, whole_number
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.arrays import PillowImage, as_given, as_rgb, is_pillow_image
-from dvmsr.inference.backend import RowStream, make_engine
+from dvmsr.inference.backend import RowEngine, RowStream, make_engine
 from dvmsr.inference.sizes import asked_size
 from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
-from dvmsr.weights import Weights, load_weights
+from dvmsr.weights import Weights, load_model, load_weights
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -36,6 +37,24 @@ def rows_at_once(width: int) -> int:
     return max(_LEAST_ROWS, _LEAST_PIXELS // width)
 
 
+class _Shipped:
+    """The shipped networks on one device, each made when it is first asked for."""
+
+    def __init__(self, device: str, precision: str) -> None:
+        self._device = device
+        self._precision = precision
+        self._made: dict[float, tuple[Weights, RowEngine]] = {}
+        self._lock = Lock()
+
+    def network(self, strength: float) -> tuple[Weights, RowEngine]:
+        with self._lock:
+            if strength not in self._made:
+                weights = load_model("photo", strength)
+                engine = make_engine(weights, self._device, self._precision)
+                self._made[strength] = (weights, engine)
+            return self._made[strength]
+
+
 class Upscaler:
     """Enlarges images with the DVMSR network.
 
@@ -49,10 +68,14 @@ class Upscaler:
             The result does not depend on it, bit by bit.
         precision: What to compute in: "fp32"; "bf16"; not on the CPU, "fp16"; "auto" for "bf16" on a CPU
             that multiplies it, else "fp32".
+        model: Which of the networks that come with the package: "clean"; "photo" for images with the
+            traces of JPEG, noise and blur; or "auto", by which each image file gets one by what it lost, and
+            arrays the clean one.
+        strength: How far from the clean to the photo network, from 0 to 1; see ``dvmsr.weights.load_model``.
 
     Raises:
-        ArgumentError: The device or the precision is unknown or not to be had here, or threads is not a
-            whole number from 1.
+        ArgumentError: The device or the precision is unknown or not to be had here, threads is not a
+            whole number from 1, there is no such model or strength, or weights and a model are given.
         MissingExtraError: The device needs PyTorch, and it is not installed.
         WeightsError: The file is missing, damaged or of another network.
     """
@@ -63,9 +86,20 @@ class Upscaler:
         device: str = "cpu",
         threads: int | None = None,
         precision: str = "fp32",
+        *,
+        model: str = "clean",
+        strength: float = 1.0,
     ) -> None:
         self.threads = available_threads() if threads is None else whole_number("threads", threads)
-        loaded = weights if isinstance(weights, Weights) else load_weights(weights)
+        self.model: str | None = model if weights is None else None
+        """The model as it was asked for; None of other weights than the shipped ones."""
+        self._shipped = _Shipped(device, precision) if weights is None else None
+        if weights is None:
+            loaded = load_model("clean" if model == "auto" else model, strength)
+        elif (model, strength) != ("clean", 1):
+            raise ArgumentError("expected either weights or a model that comes with the package, got both")
+        else:
+            loaded = weights if isinstance(weights, Weights) else load_weights(weights)
         self.config = loaded.config
         self._asked = (loaded, device, precision)
         self._engine = make_engine(loaded, device, precision)
@@ -133,6 +167,28 @@ class Upscaler:
         """
         other = copy(self)
         other.threads = whole_number("threads", threads)
+        return other
+
+    def with_strength(self, strength: float) -> Upscaler:
+        """Return the shipped photo network at a strength, for the same device, precision and threads.
+
+        Each is made once for all upscalers that come from one another. Safe to be called by several threads.
+
+        Args:
+            strength: From 0, the clean network, to 1.
+
+        Raises:
+            ArgumentError: It is another number, or this upscaler's weights are not shipped ones.
+        """
+        if self._shipped is None:
+            raise ArgumentError(
+                "expected a network that comes with the package: other weights have no strength"
+            )
+        other = copy(self)
+        other.model = "photo"
+        weights, other._engine = self._shipped.network(strength)
+        other.config = weights.config
+        other._asked = (weights, *self._asked[1:])
         return other
 
     @overload

@@ -22,6 +22,8 @@ from dvmsr.training.moving_average import MovingAverage
 from dvmsr.training.settings import MonitorSettings
 from dvmsr.training.validation import Validation
 
+_SECONDS_TO_A_SECOND = 1.0
+
 
 class LossLog(Callback):
     """Logs the mean loss and time since the row before and the next learning rate, and shows progress.
@@ -122,8 +124,8 @@ class ValidateAverage(Callback):
 class StopRequest(Callback):
     """Notes that a person or the system asks the run to stop: Ctrl-C (SIGINT), SIGTERM or SIGHUP.
 
-    From the first step to the last, they do not end the process; a second Ctrl-C does. Before, they do what
-    they always do.
+    From the first step to the last, they do not end the process; a second one does, of any of the three.
+    Before, they do what they always do.
     """
 
     def __init__(self) -> None:
@@ -131,6 +133,7 @@ class StopRequest(Callback):
         """The signal that came, if one did."""
         self.started = False
         """Whether steps have begun: what a checkpoint holds is in its place by then."""
+        self._came = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -151,9 +154,15 @@ class StopRequest(Callback):
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - Python's signature
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        now = time.monotonic()
+        if self.signal is None:
+            self.signal, self._came = signal.Signals(number), now
+        # Of one Ctrl-C in a terminal a process hears twice where a launcher such as torchrun sends it on.
+        elif now - self._came >= _SECONDS_TO_A_SECOND:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            # As shells count.
+            raise SystemExit(128 + number)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 from rich.console import Console
@@ -41,7 +42,9 @@ class Display:
         if self._bar is not None:
             self._bar.console.print(text, markup=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            # A full disk under standard error is no reason to end a run.
+            with suppress(OSError):
+                print(text, file=sys.stderr, flush=True)
 
     def start(self, first: int, total: int) -> None:
         """Begin to show steps, from ``first`` of ``total`` on."""

@@ -74,7 +74,7 @@ class EncoderSettings:
         except (av.FFmpegError, ValueError) as error:
             raise ArgumentError(
                 f"{self.encoder} does not take {self.width}x{self.height} pixels as {self.pixel_format} with "
-                f"{_told(self.options)}; ask for another size, --codec, --pix-fmt, --crf or --preset"
+                f"{_told(self.options)}; ask for another size, codec, pixel format, crf or preset"
             ) from error
         if context.options:
             raise ArgumentError(f"{self.encoder} does not know {_told(context.options)}; leave it out")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from dvmsr.errors import ArgumentError, VideoError
+from dvmsr.errors import ArgumentError, VideoError, setting
 
 # What every decoder for H.264 takes (level 5.1); H.265 is for larger pictures.
 _H264_COLUMNS, _H264_ROWS = 4096, 2304
@@ -137,8 +137,9 @@ def choose_encoder(
         ArgumentError: There is no such encoder, or the format is of one encoder only.
     """
     if container.picture is not None:
+        codec = setting("--codec", "codec")
         if asked is not None and _ALIASES.get(asked, asked) != container.picture:
-            raise ArgumentError(f"{container.name} files have a codec of their own; leave --codec out")
+            raise ArgumentError(f"{container.name} files have a codec of their own; leave {codec} out")
         return _BY_NAME[container.picture]
     if asked is not None:
         return _asked_encoder(asked)
@@ -213,7 +214,9 @@ def encoder_options(
     known = encoder.name in _BY_NAME
     for name, value, default in (("crf", crf, encoder.crf), ("preset", preset, encoder.preset)):
         if known and value is not None and default is None:
-            raise ArgumentError(f"{encoder.name} ({encoder.codec}) has no --{name}; leave it out")
+            raise ArgumentError(
+                f"{encoder.name} ({encoder.codec}) has no {setting(f'--{name}', name)}; leave it out"
+            )
     options = dict(encoder.options)
     crf = encoder.crf if crf is None else crf
     if crf is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from av import VideoFormat
 
-from dvmsr.errors import VideoError
+from dvmsr.errors import VideoError, setting
 from dvmsr.images.limits import MAX_PIXELS, check_memory, check_pixels
 from dvmsr.inference.sized import Size
 from dvmsr.inference.upscaler import Upscaler
@@ -176,7 +176,8 @@ def is_finished(source: Path, target: Path) -> bool:
 
 def exists_error(target: Path) -> VideoError:
     """Return the error of a target that is there already."""
-    return VideoError(f"{target}: exists already; choose another name or ask for overwriting (--overwrite)")
+    way = setting("--overwrite", "overwrite=True")
+    return VideoError(f"{target}: exists already; choose another name, or have it replaced ({way})")
 
 
 def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
@@ -221,10 +222,9 @@ def _notes(
     facts: Facts, container: Container, options: VideoOptions, *, deep: bool, turned: bool
 ) -> list[str]:
     notes = []
+    way = setting("--deinterlace", "deinterlace=True")
     if facts.interlaced and not options.deinterlace:
-        notes.append(
-            "it is interlaced: the comb of its two fields is enlarged, too; --deinterlace joins them"
-        )
+        notes.append(f"it is interlaced: the comb of its two fields is enlarged, too; {way} joins them")
     if facts.deep and not deep:
         notes.append(f"more than 8 bits were rounded to 8, as {container.name} has no more")
     if facts.colour.hdr is not None and container.picture is not None:

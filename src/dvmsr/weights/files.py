@@ -29,16 +29,14 @@ from dvmsr.weights.wrappings import strip_prefix
 _METADATA_KEY = "dvmsr"
 
 
-def shipped_weights(scale: float = 4) -> Path:
+def shipped_weights(model: str = "clean") -> Path:
     """Return the path of weights that come with the package.
 
     Args:
-        scale: By how much is to be enlarged. A scale without weights of its own takes those for 4, whose
-            output is then reduced.
+        model: "clean" or "photo"; see :func:`dvmsr.weights.load_model`.
     """
-    folder = Path(__file__).parent
-    own = folder / f"dvmsr_x{scale:g}.safetensors"
-    return own if own.exists() else folder / "dvmsr_x4.safetensors"
+    name = "dvmsr_x4" if model == "clean" else f"dvmsr_x4_{model}"
+    return Path(__file__).parent / f"{name}.safetensors"
 
 
 def load_weights(path: str | os.PathLike[str] | None = None, *, residual: bool | None = None) -> Weights:

@@ -12,6 +12,7 @@ LARGEST_SEGMENT = 65533
 """Most bytes of a segment."""
 
 APP0, APP1, APP2, APP13, COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
+QUANTISATION = 0xDB
 _START_OF_SCAN = 0xDA
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 _GAIN_MAP_PREFIX = b"urn:iso:std:iso:ts:21496:-1\0"

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
-_EXTENDED, _LOSSLESS = b"VP8X", b"VP8L"
+_EXTENDED, _LOSSLESS, _LOSSY, _FRAME = b"VP8X", b"VP8L", b"VP8 ", b"ANMF"
 _FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 _ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
 _LOSSLESS_ALPHA = 1 << 28
 _HEAD_BYTES = 12
+
+
+def is_lossless(file: BinaryIO) -> bool:
+    """Whether a file's picture, or the first of its frames, is compressed without loss."""
+    file.seek(_HEAD_BYTES)
+    while len(head := file.read(8)) == 8:
+        kind, size = struct.unpack("<4sI", head)
+        if kind == _FRAME:
+            # The frame's own chunks follow its place and delay.
+            file.seek(16, 1)
+        elif kind in (_LOSSLESS, _LOSSY):
+            return bool(kind == _LOSSLESS)
+        else:
+            file.seek(size + size % 2, 1)
+    return False
 
 
 def add_chunks(path: Path, chunks: list[tuple[bytes, bytes]], width: int, height: int) -> None:

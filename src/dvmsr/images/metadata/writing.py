@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pyvips
 
 from dvmsr.images.colour import ColourDescription
-from dvmsr.images.metadata import avif, exif, iptc, jpeg, png, tiff, webp
+from dvmsr.images.metadata import avif, exif, iptc, jpeg, png, tiff, webp, xmp
 from dvmsr.images.metadata.reading import Metadata
 from dvmsr.images.tiff_structure import TiffStructureError
 
@@ -32,7 +32,7 @@ def save(
     Args:
         image: The pixels.
         path: The file, whose suffix chooses libvips' saver.
-        format_name: "PNG", "JPEG", "TIFF", "WebP" or "AVIF".
+        format_name: "PNG", "JPEG", "TIFF", "WebP", "AVIF" or "GIF".
         metadata: What belongs to the picture.
         options: Arguments of libvips' saver.
 
@@ -137,8 +137,14 @@ def _save_avif(image: pyvips.Image, path: Path, metadata: Metadata, options: dic
 
 def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: dict[str, Any]) -> list[str]:
     lost = []
+    lines = [t if keyword == "Comment" else f"{keyword}: {t}" for keyword, t in metadata.texts]
+    text = "\n".join(lines)
+    packet = metadata.xmp
+    if packet is None and not text.isascii():
+        # The tag for a description is of ASCII by the standard. Many programs read UTF-8 there, and not all.
+        packet = xmp.describe(text)
     _set(image, "icc-profile-data", metadata.profile)
-    _set(image, "xmp-data", metadata.xmp)
+    _set(image, "xmp-data", packet)
     if metadata.resolution is not None:
         image = image.copy(xres=metadata.resolution[0], yres=metadata.resolution[1])
     _save_directly(image, path, _KEEP_XMP | _KEEP_PROFILE, options)
@@ -157,11 +163,16 @@ def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: dic
         if _IMAGE_DESCRIPTION in tags:
             lost.append("the text or comment is lost: TIFF holds one, and has a description")
         else:
-            lines = [t if keyword == "Comment" else f"{keyword}: {t}" for keyword, t in metadata.texts]
-            data = "\n".join(lines).encode() + b"\0"
+            data = text.encode() + b"\0"
             tags = {**tags, _IMAGE_DESCRIPTION: (_ASCII, len(data), data)}
     tiff.replace_tags(path, tags, groups, resolution=bool(own))
     return lost
+
+
+def _save_gif(image: pyvips.Image, path: Path, metadata: Metadata, options: dict[str, Any]) -> list[str]:
+    _save_directly(image, path, 0, options)
+    parts = {"profile": metadata.profile, "exif": metadata.exif, "xmp": metadata.xmp, "iptc": metadata.iptc}
+    return _lost("GIF", **parts, texts=metadata.texts, resolution=metadata.resolution)
 
 
 _WRITERS: dict[str, Callable[[pyvips.Image, Path, Metadata, dict[str, Any]], list[str]]] = {
@@ -170,11 +181,19 @@ _WRITERS: dict[str, Callable[[pyvips.Image, Path, Metadata, dict[str, Any]], lis
     "WebP": _save_webp,
     "AVIF": _save_avif,
     "TIFF": _save_tiff,
+    "GIF": _save_gif,
 }
 
 
 def _lost(format_name: str, **parts: object) -> list[str]:
-    names = {"iptc": "the IPTC data is", "texts": "the text or comment is", "resolution": "the resolution is"}
+    names = {
+        "profile": "the colour profile is",
+        "exif": "the EXIF data is",
+        "xmp": "the XMP data is",
+        "iptc": "the IPTC data is",
+        "texts": "the text or comment is",
+        "resolution": "the resolution is",
+    }
     return [f"{names[part]} lost: {format_name} holds none" for part, value in parts.items() if value]
 
 

@@ -1,0 +1,71 @@
+"""Choosing the network for a file, by what its image lost on its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dvmsr.images import ImageReader
+from dvmsr.images.traces import Traces, find_traces
+
+# The strength that scored best for each quality of JPEG, and for each standard deviation of noise in steps of
+# 255; between these it is interpolated. Measured by benchmarks/strength.py.
+_JPEG_QUALITIES = (50, 80, 95, 100)
+_JPEG_STRENGTHS = (1.0, 1.0, 0.75, 0.5)
+_NOISE = (2.5, 5)
+_NOISE_STRENGTHS = (0.0, 1.0)
+# WebP, AVIF and HEIC do not say how much they lost.
+_OTHER_CODECS = 0.75
+# So many networks are made at most.
+_STEPS = 8
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The network that was chosen for an image."""
+
+    model: str
+    """"clean" or "photo"."""
+
+    strength: float
+    """Of the photo network; 0 for the clean one."""
+
+    reason: str
+    """What was found, for people."""
+
+
+def choose_model(reader: ImageReader) -> ModelChoice:
+    """Choose the network for an image file.
+
+    Photo for what lost data on its way: JPEG by the quality in its quantisation tables, other lossy formats,
+    and noise. Clean for the rest.
+
+    Args:
+        reader: The file.
+
+    Raises:
+        ImageReadError: The file is damaged.
+        OSError: The file cannot be read any more.
+    """
+    traces = find_traces(reader)
+    strength = round(_strength(traces) * _STEPS) / _STEPS
+    return ModelChoice("photo" if strength else "clean", strength, _reason(traces))
+
+
+def _strength(traces: Traces) -> float:
+    if traces.quality is not None:
+        return float(np.interp(traces.quality, _JPEG_QUALITIES, _JPEG_STRENGTHS))
+    if traces.codec:
+        return _OTHER_CODECS
+    return float(np.interp(traces.noise, _NOISE, _NOISE_STRENGTHS))
+
+
+def _reason(traces: Traces) -> str:
+    if traces.quality is not None:
+        return f"JPEG of quality {traces.quality}"
+    if traces.codec:
+        return traces.codec
+    if traces.noise >= _NOISE[0]:
+        return f"noise of {traces.noise:.0f}/255"
+    return "nothing lost"

@@ -1,0 +1,73 @@
+"""How long files are kept, and what becomes of them when the server ends, however it ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from dvmsr.web.folders import remove_abandoned, server_folder
+
+
+def until(true, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ends_amid_work_and_leaves_nothing(start_server, tmp_path, pictures, number, code, connect):
+    server = start_server(folder=tmp_path)
+    client = connect(server)
+    _, added = client.add(pictures["large.png"])
+    client.json("POST", f"api/pictures/{added['id']}/enlarge", {})
+    client.wait(added, "running")
+    ended, errors = server.end(number)
+    assert ended == code
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_a_kill_the_next_start_removes_what_is_left(start_server, tmp_path, pictures, connect):
+    killed, alive = start_server(folder=tmp_path), start_server(folder=tmp_path)
+    for server in (killed, alive):
+        assert connect(server).add(pictures["cat.png"])[0] == 201
+    assert killed.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert len(killed.files) == 2
+    start_server(folder=tmp_path)
+    # The living one's is left alone.
+    assert len(alive.files) == 1
+
+
+def test_files_go_when_nobody_asks_any_more(start_server, tmp_path, pictures, connect):
+    server = start_server("--keep-minutes", "0.02", folder=tmp_path)
+    client = connect(server)
+    _, added = client.add(pictures["middle.png"])
+    client.json("POST", f"api/pictures/{added['id']}/enlarge", {})
+    # While there is work it stays, asked for or not; then it goes.
+    until(lambda: [path for path in server.files if path.name == "middle_x4.png"])
+    until(lambda: not server.files)
+    assert client.pictures() == []
+
+
+def test_folders_are_this_users_alone(tmp_path):
+    with server_folder(tmp_path / "root") as folder:
+        assert folder.stat().st_mode & 0o077 == 0
+        assert (tmp_path / "root").stat().st_mode & 0o077 == 0
+        (folder / "file").write_text("")
+        remove_abandoned(tmp_path / "root")
+        assert (folder / "file").exists()
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_nothing_else_in_the_root_is_touched(tmp_path):
+    (tmp_path / "server-mine").mkdir()
+    (tmp_path / "holiday.jpg").write_text("")
+    orphan = tmp_path / "server-0123456789abcdef"
+    orphan.mkdir()
+    (orphan / "picture").write_text("")
+    with server_folder(tmp_path):
+        assert not orphan.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["holiday.jpg", "server-mine"]
