@@ -87,6 +87,7 @@ def test_errors_are_one_line(dvmsr, network, tmp_path):
         ((source, "-o", tmp_path / "out.avi"), "expected a name that ends in"),
         ((source, "-o", tmp_path / "out.mp4", "--start", "soon"), "expected a time"),
         ((source, "-o", tmp_path / "out.mp4", "--report", mine), "is no report"),
+        ((source, "-o", tmp_path / "out.mp4", "--model", "auto"), "--model auto is for pictures"),
         ((source, "-o", tmp_path / "out.mp4", "--scale", "2", "--size", "80x"), "either a scale or a size"),
     ]:
         code, out, told = dvmsr("video", *arguments, *network)

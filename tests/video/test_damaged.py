@@ -71,7 +71,9 @@ def test_damage_before_a_kill_is_remembered(upscaler, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         upscale_video(upscaler, source, tmp_path / "out.mp4", options, progress=stop)
-    assert upscale_video(upscaler, source, tmp_path / "out.mp4", options).damage is not None
+    done = upscale_video(upscaler, source, tmp_path / "out.mp4", options)
+    assert done.resumed == 30
+    assert done.damage == "1 of its packets or frames are damaged"
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,10 @@ class Damage:
     resized: int = 0
     """Frames of another size than the first."""
 
+    def forget(self) -> None:
+        """Count from here on: what came before was counted by an earlier run."""
+        self.packets = self.frames = self.resized = 0
+
 
 class Frames(Protocol):
     """Where frames come from."""

@@ -90,10 +90,13 @@ class PictureReader:
                 if picture.stamped.pts > done.pts or picture.checksum != done.checksum:
                     break
                 found = True
+                self._source.damage.forget()
         if not found:
-            for number, picture in enumerate(self._read(None)):
-                if number >= done.frames:
+            for number, picture in enumerate(self._read(None), start=1):
+                if number > done.frames:
                     yield picture
+                elif number == done.frames:
+                    self._source.damage.forget()
 
     def pictures_near(self, pts: int) -> Iterator[Picture]:
         """Read the frames from a place on that is at or before a time, in ticks."""
