@@ -12,7 +12,7 @@ echo "dvmsr needs a C++17 compiler, and none was found: install g++ or clang++ (
 exit 1
 endef
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench wheel clean
 
 demo: $(VENV)/.base
 	$(BIN)/dvmsr upscale examples/chelsea.png --output demo/chelsea_x4.png --overwrite
@@ -31,8 +31,13 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/plot.py
 	$(BIN)/python benchmarks/readme_table.py
 
+# The sdist and the wheels, each tried by every Python that is found.
+wheel:
+	$(need_compiler)
+	$(PYTHON) release/wheels.py
+
 clean:
-	rm -rf $(VENV) build demo
+	rm -rf $(VENV) build demo dist
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dvmsr import Upscaler
+from dvmsr.atomic import write_atomically
 from dvmsr.evaluation.benchmark import score_set
 from dvmsr.evaluation.complexity import count_complexity
 from dvmsr.evaluation.datasets import open_sets
@@ -221,7 +222,17 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, default=ROOT / "docs" / "experiments", help="folder of the tables"
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the experiment's table and numbers in that folder"
+    )
     return parser.parse_args(arguments)
+
+
+def check_targets(targets: Sequence[Path], *, overwrite: bool) -> None:
+    """End the program where a table of before would be lost: hours of training stand behind it."""
+    stored = [str(target) for target in targets if target.exists()]
+    if stored and not overwrite:
+        raise SystemExit(f"{' and '.join(stored)}: stored already; add --overwrite, or name another --output")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -232,6 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if not options.validate:
         raise SystemExit("name at least one benchmark set with --validate")
+    numbers, page = (options.output / f"{options.name}.{suffix}" for suffix in ("json", "md"))
+    check_targets((numbers, page), overwrite=options.overwrite)
     outputs = options.teacher_outputs
     common = merge(
         read_recipe(options.recipe),
@@ -247,10 +260,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     report = carry_out(options.name, common, options)
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / f"{options.name}.json").write_text(
-        json.dumps(report, indent=2) + "\n", encoding="utf-8"
-    )
-    (options.output / f"{options.name}.md").write_text(table(report), encoding="utf-8")
+    # Again, for it may have taken days.
+    check_targets((numbers, page), overwrite=options.overwrite)
+    for target, text in ((numbers, json.dumps(report, indent=2) + "\n"), (page, table(report))):
+        with write_atomically(target) as file:
+            file.write(text.encode())
     print(table(report))
 
 

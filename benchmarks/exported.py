@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workers import load_average, measure, write_report
+from dvmsr.evaluation.measuring import measure
+from workers import load_average, write_report
 
 RESULT = Path(__file__).parent / "results" / "exported.json"
 WEB = Path(__file__).parents[1] / "tests" / "export" / "web"

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from dvmsr import STUDENT, Upscaler
+from dvmsr.evaluation.rlfn import RLFN
 from dvmsr.kernels import selective_scan, using
 from dvmsr.model import DVMSR, ViMM
 from dvmsr.torch_engine.devices import computing_in
-from rlfn import RLFN
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

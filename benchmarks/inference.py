@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from dvmsr.evaluation.measuring import measure
 from networks import KIB_PER_PIXEL, RLFN_WEIGHTS, VARIANTS, Case, Variant, build
 from rows import RESULT, Row, fastest
-from workers import load_average, measure, write_report
+from workers import load_average, write_report
 
 SIDES = (256, 64, 512, 1024, 2048)
 # Larger images take minutes: with one thread, or in our PyTorch network.

@@ -87,7 +87,7 @@ def rlfn_torch(case: Case) -> Callable[[], object]:
     """RLFN in PyTorch. Without its weights, random ones: they change its output, not its speed."""
     from safetensors.torch import load_file
 
-    from rlfn import RLFN
+    from dvmsr.evaluation.rlfn import RLFN
 
     network = RLFN()
     if RLFN_WEIGHTS.exists():

@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from workers import load_average, measure, write_report
+from dvmsr.evaluation.measuring import measure
+from workers import load_average, write_report
 
 KERNELS = ["cpu", "composed", "reference"]
 RESULT = Path(__file__).parent / "results" / "training_step.json"

@@ -37,6 +37,16 @@ def test_work_of_more_than_one_pass(tmp_path):
     assert network_pixels(task(tmp_path, 100, 50), 4, replace(OPTIONS, self_ensemble=True)) == 40_000
 
 
+def test_work_of_all_frames(tmp_path, upscaler):
+    one = task(tmp_path, 100, 50)
+    ten = replace(one, pictures=10)
+    assert network_pixels(ten, 4, OPTIONS) == 10 * network_pixels(one, 4, OPTIONS)
+    first, whole = foretell(upscaler, [one], OPTIONS), foretell(upscaler, [ten], OPTIONS)
+    assert (whole.pixels, whole.target_pixels) == (10 * first.pixels, 10 * first.target_pixels)
+    assert whole.disk_bytes > 9 * first.disk_bytes
+    assert whole.memory_bytes == first.memory_bytes
+
+
 def test_time_is_of_the_network_and_the_codec(tmp_path, upscaler, monkeypatch):
     monkeypatch.setattr("dvmsr.batch.forecast.seconds_per_pixel", lambda _: 1e-5)
     told = [

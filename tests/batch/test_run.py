@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dvmsr.batch import BatchReport, Done, Failed, Progress, plan_files, run, run_tasks
+from dvmsr.batch import BatchReport, Done, Failed, Progress, one, plan_files, run_tasks
 from dvmsr.images import read_image
 from dvmsr.inference.files import FileOptions
 
@@ -75,7 +75,7 @@ def test_stops_between_rows_and_leaves_nothing_half(tmp_path, write_noise, upsca
 def test_an_error_that_nobody_expects_is_not_swallowed(tmp_path, write_noise, upscaler, monkeypatch):
     write_noise(tmp_path / "a.png")
     plan = plan_files([tmp_path / "a.png"], scale=4)
-    monkeypatch.setattr("dvmsr.batch.run.upscale_file", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("dvmsr.batch.one.upscale_file", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(run_tasks(upscaler, plan.tasks, OPTIONS))
 
@@ -87,7 +87,7 @@ def test_a_system_s_error_is_of_its_file_alone(tmp_path, write_noise, upscaler, 
     def fail(*_, **__):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("dvmsr.batch.run.upscale_file", fail)
+    monkeypatch.setattr("dvmsr.batch.one.upscale_file", fail)
     (event,) = [event for event in run_tasks(upscaler, plan.tasks, OPTIONS) if isinstance(event, Failed)]
     assert event.failure.message == f"{tmp_path / 'a.png'}: Input/output error"
 
@@ -103,8 +103,8 @@ def test_lack_of_memory_is_of_its_image_alone(tmp_path, write_noise, upscaler, m
             raise MemoryError
         return upscale_file(upscaler, source, *arguments, **settings)
 
-    upscale_file = run.upscale_file
-    monkeypatch.setattr(run, "upscale_file", upscale_first_not)
+    upscale_file = one.upscale_file
+    monkeypatch.setattr(one, "upscale_file", upscale_first_not)
     events = list(run_tasks(upscaler, plan.tasks, OPTIONS))
     (failed,) = [event for event in events if isinstance(event, Failed)]
     assert failed.failure.message == f"{tmp_path / 'a.png'}: not enough memory to enlarge it; free some"

@@ -57,8 +57,12 @@ def test_a_table_comes_out_and_nothing_is_done_twice(experiments, arguments, tmp
     assert "2 steps of 2 patches of 8x8 LR pixels from 1 photographs" in page
 
     monkeypatch.setattr("dvmsr.training.run._fit", lambda *_: pytest.fail("trained again"))
-    experiments.main(["residual", *arguments])
+    with pytest.raises(SystemExit, match=r"residual\.json and .*residual\.md: stored already"):
+        experiments.main(["residual", *arguments])
+    (tmp_path / "tables" / "residual.md").write_text("of before")
+    experiments.main(["residual", *arguments, "--overwrite"])
     assert json.loads((tmp_path / "tables" / "residual.json").read_text()) == report
+    assert (tmp_path / "tables" / "residual.md").read_text(encoding="utf-8") == page
 
 
 def test_a_teacher_is_asked_for(experiments, arguments):

@@ -270,7 +270,7 @@ def test_foretold_before_the_work(dvmsr, tmp_path, network):
     assert re.match(rf"{re.escape(str(source))}: 520x520 -> 1040x1040, {takes}\n", err)
 
 
-@pytest.mark.parametrize("command", ["upscale", "evaluate", "info", "train", "distill", "finetune"])
+@pytest.mark.parametrize("command", ["upscale", "web", "evaluate", "info", "train", "distill", "finetune"])
 def test_short_help_with_examples(dvmsr, command):
     code, out, _ = dvmsr(command, "-h")
     assert code == 0
@@ -377,3 +377,18 @@ def test_a_link_that_leads_to_itself_is_no_result(network, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"dvmsr: error: loop\.png: [^\n]+\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--profile"], "--ray computes on CPUs and takes no profile"),
+        (["--device", "torch"], "--ray computes on CPUs and takes no profile"),
+        (["-o", "-"], "other machines have no part in standard output: leave out --ray"),
+    ],
+)
+def test_what_a_cluster_cannot_do(dvmsr, network, photo, options, message):
+    code, out, err = dvmsr("upscale", *network, photo, *options, "--ray", "local")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1

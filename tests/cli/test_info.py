@@ -42,3 +42,19 @@ def test_wrong_size(dvmsr, student, size):
     code, _, err = dvmsr("info", "--weights", student, f"--size={size}")
     assert code == 2
     assert re.fullmatch(r"dvmsr: error: [^\n]+\n", err)
+
+
+def test_the_table_of_challenges(dvmsr, student):
+    code, out, err = dvmsr("info", "--weights", student, "--table", "--size", "32x32", "--threads", 1)
+    assert (code, err) == (0, "")
+    rows = [cells(line) for line in out.splitlines()]
+    assert ["parameters", "424,428", "317,218"] in rows
+    assert ["G MACs, the fused scan uncounted", "0.32", "0.31"] in rows
+    assert ["G MACs, all counted", "0.48", "0.31"] in rows
+    assert ["of these the scan alone", "0.06", "0.00"] in rows
+    assert ["M activations", "0.42", "1.25"] in rows
+    seconds, memory = (
+        [*map(float, row[1:])] for row in rows if row and row[0].startswith(("seconds", "peak"))
+    )
+    assert min(seconds) > 0
+    assert min(memory) > 30

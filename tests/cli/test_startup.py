@@ -9,7 +9,7 @@ import sys
 import pytest
 import pyvips
 
-COMMANDS = ("upscale", "evaluate", "info", "train", "distill", "finetune")
+COMMANDS = ("upscale", "web", "evaluate", "info", "train", "distill", "finetune")
 
 # At the very end, so that what main() and its libraries leave to the exit is counted, too.
 PROGRAM = """

@@ -71,3 +71,6 @@ def test_damaged(picture, tmp_path):
     path.write_bytes(path.read_bytes()[:-100_000])
     with pytest.raises(ImageReadError, match="damaged"):
         write_thumbnail(open_image(path), tmp_path / "small.png", 100)
+    with pytest.raises(ImageReadError, match="damaged"):
+        write_tiles(open_image(path), tmp_path / "tiles")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["noise.png"]

@@ -178,7 +178,7 @@ def test_an_animation_becomes_one_by_its_name(tmp_path, suffix):
     first, more = (Image.fromarray(noise(12 + i, 16)[:12]) for i in range(2))
     first.save(tmp_path / f"a.{suffix}", save_all=True, append_images=[more])
     (task,) = plan_files([tmp_path / f"a.{suffix}"], scale=SCALE, options=ALL).tasks
-    assert task.target == tmp_path / "a_x2.webp"
+    assert (task.target, task.pictures) == (tmp_path / "a_x2.webp", 2)
     (task,) = plan_files([tmp_path / f"a.{suffix}"], scale=SCALE).tasks
     assert task.target.name == ("a_x2.png" if suffix == "gif" else f"a_x2.{suffix}")
     first.save(tmp_path / "one.gif")

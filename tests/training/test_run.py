@@ -127,9 +127,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_second_signal_does_not_wait_for_the_step(
-    make_display, small_config, tmp_path, monkeypatch, second
-):
+def test_a_second_signal_ends_it_within_the_step(make_display, small_config, tmp_path, monkeypatch, second):
     """And what comes twice of one, by way of a launcher, is no second one."""
 
     def stop(done: int) -> None:

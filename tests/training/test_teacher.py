@@ -40,17 +40,17 @@ def test_kept_outputs_are_those_of_the_networks(teachers, tmp_path, self_ensembl
     """The engine's for whole photographs, and PyTorch's for patches."""
     one = photograph()
     (kept,) = TeacherOutputs(teachers, self_ensemble, tmp_path, CPU, print).add_to([one])
-    online = Teacher(teachers, self_ensemble)(as_tensor(one.low) / 255)
+    online = Teacher(map(DVMSR.from_weights, teachers), self_ensemble)(as_tensor(one.low) / 255)
     torch.testing.assert_close(as_tensor(open_pixels(kept.teacher)), online, atol=2e-3, rtol=0)
 
 
 def test_the_ensemble_turns_with_its_input(teachers):
     low = as_tensor(photograph().low) / 255
     turned = as_tensor(apply_symmetry(photograph().low, 5)) / 255
-    ensemble = Teacher(teachers, self_ensemble=True)
+    ensemble = Teacher(map(DVMSR.from_weights, teachers), self_ensemble=True)
     expected = as_tensor(apply_symmetry(ensemble(low)[0].permute(1, 2, 0).numpy(), 5))
     torch.testing.assert_close(ensemble(turned), expected, atol=1e-5, rtol=0)
-    alone = Teacher(teachers, self_ensemble=False)
+    alone = Teacher(map(DVMSR.from_weights, teachers), self_ensemble=False)
     assert not torch.allclose(alone(turned), expected, atol=1e-3)
 
 
@@ -92,14 +92,16 @@ def make_task(teachers, **loss):
     config = TrainingConfig(
         network=teachers[0].config, teacher=TeacherSettings(weights=("a",)), loss=LossSettings(**loss)
     )
-    return DistillationTask(DVMSR.from_weights(teachers[0]), config, Teacher(teachers[1:], False))
+    return DistillationTask(
+        DVMSR.from_weights(teachers[0]), config, Teacher([DVMSR.from_weights(teachers[1])], False)
+    )
 
 
 def test_the_loss_is_the_weighted_sum(teachers):
     batch = make_batch(None, None)
     task = make_task(teachers, lambda_hr=0.5, lambda_kd=2.0)
     low, high = batch.low / 255, batch.high / 255
-    output, target = task.network(low), Teacher(teachers[1:], False)(low)
+    output, target = task.network(low), Teacher([DVMSR.from_weights(teachers[1])], False)(low)
     expected = 0.5 * (output - high).abs().mean() + 2 * (output - target).abs().mean()
     torch.testing.assert_close(task.training_step(batch, 0), expected)
     squares = make_task(teachers, distance="l2", lambda_hr=0.0).training_step(batch, 0)
@@ -111,7 +113,7 @@ def test_the_loss_is_the_weighted_sum(teachers):
 def test_kept_outputs_and_teacher_only_inputs_go_together(teachers):
     extra = torch.randint(0, 256, (3, 3, 5, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     task = make_task(teachers)
-    teacher = Teacher(teachers[1:], False)
+    teacher = Teacher([DVMSR.from_weights(teachers[1])], False)
     bare = make_batch(None, extra)
     given = make_batch(teacher(bare.low / 255), extra)
     # One computes all of the teacher's outputs, the other those of the further inputs.

@@ -69,7 +69,7 @@ def test_a_folder_is_one_more_in_the_mean(photographs, outputs, teacher_weights)
     weights = tuple(str(teacher_weights(seed)) for seed in (0, 1))
     loaded = load(photographs, settings_for(outputs))
     networks = [load_weights(path) for path in weights]
-    ensemble = Teacher(networks, self_ensemble=True)
+    ensemble = Teacher(map(DVMSR.from_weights, networks), self_ensemble=True)
     with_kept = [
         replace(
             photograph,

@@ -31,14 +31,15 @@ def test_ends_amid_work_and_leaves_nothing(start_server, tmp_path, pictures, num
 
 
 def test_after_a_kill_the_next_start_removes_what_is_left(start_server, tmp_path, pictures, connect):
-    killed, alive = start_server(folder=tmp_path), start_server(folder=tmp_path)
-    for server in (killed, alive):
-        assert connect(server).add(pictures["cat.png"])[0] == 201
+    killed = start_server(folder=tmp_path)
+    assert connect(killed).add(pictures["cat.png"])[0] == 201
     assert killed.end(signal.SIGKILL)[0] == -signal.SIGKILL
-    assert len(killed.files) == 2
-    start_server(folder=tmp_path)
-    # The living one's is left alone.
-    assert len(alive.files) == 1
+    assert len(killed.files) == 1
+    with server_folder(tmp_path) as living:
+        (living / "picture").write_text("")
+        assert [path.name for path in killed.files] == ["picture"]
+        start_server(folder=tmp_path)
+        assert (living / "picture").exists()
 
 
 def test_files_go_when_nobody_asks_any_more(start_server, tmp_path, pictures, connect):

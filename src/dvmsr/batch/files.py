@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from dvmsr.batch.events import Progress
 from dvmsr.batch.forecast import leave_out_what_cannot_fit
 from dvmsr.batch.plan import plan_files
 from dvmsr.batch.report import BatchReport
-from dvmsr.batch.run import Progress, run_tasks
+from dvmsr.batch.run import run_tasks
+from dvmsr.batch.urls import as_path
 from dvmsr.images import Encoding
 from dvmsr.images.limits import MAX_PIXELS
 from dvmsr.inference.files import FileOptions
@@ -49,9 +51,10 @@ def upscale_files(
     docs/folders.md.
 
     Args:
-        inputs: Image files, folders of images, and patterns such as ``"photos/*.jpg"``.
-        output: The folder to write to, created if missing; for a single image a file. By default NAME_x4
-            beside each image, and for a folder FOLDER the folder FOLDER_x4.
+        inputs: Image files, folders of images, patterns such as ``"photos/*.jpg"``, and URLs of files or
+            folders such as ``"s3://bucket/photos"``.
+        output: The folder to write to, created if missing; for a single image a file; or a URL of either. By
+            default NAME_x4 beside each image, and for a folder FOLDER the folder FOLDER_x4; for a URL none.
         scale: How many times larger each side becomes, above 1 up to 16; by default as the network does it.
         size: Instead, what each is to fit into: ``"3840x2160"``, ``"3840x"``, ``"x2160"``, ``"long=4000"``.
         format: Format to write: "png", "jpg", "tif", "webp" or "avif"; by default that of each image.
@@ -97,7 +100,7 @@ def upscale_files(
     upscaler = Upscaler(weights, device, threads, precision, model=model, strength=strength)
     plan = plan_files(
         named,
-        None if output is None else Path(output),
+        None if output is None else as_path(output),
         scale=upscaler.scale,
         options=options,
         suffix=None if format is None else f".{format.lower().lstrip('.')}",
@@ -105,7 +108,7 @@ def upscale_files(
     )
     plan = leave_out_what_cannot_fit(plan, upscaler, options)
     report = BatchReport.of_plan(plan)
-    total = sum(task.width * task.height for task in plan.tasks)
+    total = sum(task.work for task in plan.tasks)
     finished = 0
     under_way: dict[Path, int] = {}
     for event in run_tasks(upscaler, plan.tasks, options):
@@ -114,7 +117,7 @@ def upscale_files(
             under_way[task.source] = event.finished
         else:
             under_way.pop(task.source, None)
-            finished += task.width * task.height
+            finished += task.work
             report.add(event)
         if progress is not None:
             progress(finished + sum(under_way.values()), total)

@@ -17,6 +17,7 @@ import numpy as np
 from dvmsr.batch.plan import BatchPlan, FileTask
 from dvmsr.batch.run import part_by_size
 from dvmsr.batch.sources import Failure
+from dvmsr.batch.urls import is_url
 from dvmsr.images.limits import available_memory
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.memory import upscaling_bytes
@@ -70,7 +71,9 @@ def foretell(
     *,
     pixel_seconds: float | None = None,
 ) -> Forecast:
-    """Foretell a run. Measuring the engine's speed takes some hundredths of a second.
+    """Foretell a run of images of known sizes.
+
+    Measuring the engine's speed takes some hundredths of a second.
 
     Args:
         upscaler: The network.
@@ -81,7 +84,7 @@ def foretell(
     seconds = None
     if upscaler.is_native and tasks:
         work = sum(network_pixels(task, upscaler.scale, options) for task in tasks)
-        encoding = sum(task.target_width * task.target_height * _codec(task)[0] for task in tasks)
+        encoding = sum(_target_pixels(task) * _codec(task)[0] for task in tasks)
         if pixel_seconds is None:
             pixel_seconds = seconds_per_pixel(upscaler)
         seconds = work * pixel_seconds + encoding / upscaler.threads
@@ -91,8 +94,8 @@ def foretell(
     largest = max((task_bytes(upscaler, task, options) for task in large), default=0)
     return Forecast(
         len(tasks),
-        sum(task.width * task.height for task in tasks),
-        sum(task.target_width * task.target_height for task in tasks),
+        sum(task.width * task.height * task.pictures for task in tasks),
+        sum(map(_target_pixels, tasks)),
         seconds,
         _BASE_BYTES + max(several, largest),
         sum(map(_file_bytes, tasks)),
@@ -102,6 +105,8 @@ def foretell(
 def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: FileOptions) -> BatchPlan:
     """Return a plan without the tasks for which memory or disk do not suffice; they have failed.
 
+    What is read from or written to a URL stays.
+
     Args:
         plan: What is to be done.
         upscaler: The network.
@@ -110,6 +115,9 @@ def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: File
     free = available_memory()
     tasks, failed = [], list(plan.failed)
     for task in plan.tasks:
+        if not task.size_is_known or is_url(task.target):
+            tasks.append(task)
+            continue
         needed, on_disk = task_bytes(upscaler, task, options), _file_bytes(task)
         disk = _free_disk(task.target.parent)
         size = f"{task.target_width}x{task.target_height} pixels"
@@ -125,9 +133,12 @@ def leave_out_what_cannot_fit(plan: BatchPlan, upscaler: Upscaler, options: File
 
 
 def network_pixels(task: FileTask, scale: int, options: FileOptions) -> int:
-    """Return how many pixels the network is given, all passes together."""
+    """Return how many pixels the network gets, all passes, pages and frames; 0 where no size is known."""
+    if not task.size_is_known:
+        return 0
     passes = pass_sizes((task.width, task.height), (task.target_width, task.target_height), scale)
-    return sum(width * height for width, height in passes) * (SYMMETRIES if options.self_ensemble else 1)
+    times = task.pictures * (SYMMETRIES if options.self_ensemble else 1)
+    return times * sum(width * height for width, height in passes)
 
 
 def seconds_per_pixel(upscaler: Upscaler) -> float:
@@ -165,8 +176,12 @@ def _codec(task: FileTask) -> tuple[float, float]:
     return _CODECS[task.target.suffix.lower()[1:]]
 
 
+def _target_pixels(task: FileTask) -> int:
+    return task.target_width * task.target_height * task.pictures
+
+
 def _file_bytes(task: FileTask) -> int:
-    return round(task.target_width * task.target_height * task.pixel_bytes * _codec(task)[1])
+    return round(_target_pixels(task) * task.pixel_bytes * _codec(task)[1])
 
 
 def _free_disk(folder: Path) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dvmsr.batch.sources import Source
+from dvmsr.batch.urls import is_url
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
 
 
@@ -75,10 +76,12 @@ def _own_suffix(path: Path, animations: Collection[Path]) -> str:
 def _folder(source: Source, tag: str, output_folder: Path | None, several: bool) -> Path:
     if source.folder is None:
         return output_folder or source.path.parent
-    inside = source.path.parent.relative_to(source.folder)
+    # Not relative_to: a URL keeps its "." when it is joined to another.
+    inside = source.path.parts[len(source.folder.parts) : -1]
     if output_folder is None:
-        return beside(source.folder, tag) / inside
-    return output_folder / _named(source.folder).name / inside if several else output_folder / inside
+        return beside(source.folder, tag).joinpath(*inside)
+    name = (_named(source.folder).name,) if several else ()
+    return output_folder.joinpath(*name, *inside)
 
 
 def beside(folder: Path, tag: str) -> Path:
@@ -96,4 +99,6 @@ def keys(path: Path) -> set[str]:
 
     Of a link its own name, and that of what it leads to: writing to it writes there.
     """
+    if is_url(path):
+        return {str(path)}
     return {os.path.abspath(path).casefold(), os.path.realpath(path).casefold()}  # noqa: PTH100 - resolves none

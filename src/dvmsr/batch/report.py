@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dvmsr.atomic import write_atomically
+from dvmsr.batch.events import Done, Failed
 from dvmsr.batch.naming import keys
 from dvmsr.batch.plan import BatchPlan, FileTask, Finished
-from dvmsr.batch.run import Done, Failed
 from dvmsr.batch.sources import Failure, PassedOver
+from dvmsr.batch.urls import is_a_upath
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.files import UpscaledFile
 
@@ -34,13 +35,20 @@ class BatchReport:
     failed: list[Failure] = field(default_factory=list)
     """What could not be done, and why."""
 
-    left: list[FileTask] = field(default_factory=list)
-    """What the run was stopped before."""
+    # As keys: of a million, a list would be searched a million times.
+    _left: dict[FileTask, None] = field(default_factory=dict)
 
     @classmethod
     def of_plan(cls, plan: BatchPlan) -> BatchReport:
         """Return the report of a run that has yet to begin."""
-        return cls([], list(plan.finished), list(plan.passed_over), list(plan.failed), list(plan.tasks))
+        return cls(
+            [], list(plan.finished), list(plan.passed_over), list(plan.failed), dict.fromkeys(plan.tasks)
+        )
+
+    @property
+    def left(self) -> list[FileTask]:
+        """What the run was stopped before."""
+        return list(self._left)
 
     @property
     def files(self) -> list[UpscaledFile]:
@@ -49,7 +57,7 @@ class BatchReport:
 
     def add(self, event: Done | Failed) -> None:
         """Take in that a task has ended."""
-        self.left.remove(event.task)
+        del self._left[event.task]
         if isinstance(event, Done):
             self.enlarged.append(event)
         else:
@@ -69,17 +77,15 @@ class BatchReport:
         entries += [{"status": "finished before", **_strings(asdict(entry))} for entry in self.finished]
         entries += [{"status": "left", **_strings(asdict(entry))} for entry in self.left]
         for failure in self.failed:
-            entries.append({"status": "failed", "source": os.fspath(failure.path), "error": failure.message})
+            entries.append({"status": "failed", "source": str(failure.path), "error": failure.message})
         for passed in self.passed_over:
-            entries.append(
-                {"status": "passed over", "source": os.fspath(passed.path), "reason": passed.reason}
-            )
+            entries.append({"status": "passed over", "source": str(passed.path), "reason": passed.reason})
         counts = {
             "enlarged": len(self.enlarged),
             "finished before": len(self.finished),
             "failed": len(self.failed),
             "passed over": len(self.passed_over),
-            "left": len(self.left),
+            "left": len(self._left),
         }
         return {"settings": dict(settings or {}), "counts": counts, "files": entries}
 
@@ -124,4 +130,8 @@ def check_report_file(path: Path, plan: BatchPlan) -> None:
 
 
 def _strings(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: os.fspath(value) if isinstance(value, Path) else value for name, value in entry.items()}
+    """Give paths, and URLs with a path's face, as strings."""
+    return {
+        name: str(value) if isinstance(value, Path) or is_a_upath(value) else value
+        for name, value in entry.items()
+    }

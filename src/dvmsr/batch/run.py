@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import TYPE_CHECKING
 
+from dvmsr.batch.events import Done, Failed, Progress, TaskEvent
+from dvmsr.batch.one import do_task
 from dvmsr.batch.plan import FileTask
-from dvmsr.batch.sources import Failure
-from dvmsr.errors import DvmsrError
-from dvmsr.inference.files import FileOptions, UpscaledFile, upscale_file
+from dvmsr.inference.files import FileOptions
 
 if TYPE_CHECKING:
-    from dvmsr.engine import Profile
     from dvmsr.inference.upscaler import Upscaler
 
 SMALL_PIXELS = 1 << 20
 """Up to so many pixels an image is one of several that are done at a time, each by one thread: nobody waits
 for another thread then, and codecs and network overlap. Larger ones would take memory for each."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A task has come further."""
-
-    task: FileTask
-    finished: int
-    """Pixels of the source that are done."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """A task is done."""
-
-    task: FileTask
-    file: UpscaledFile
-    profile: Profile | None = None
-    """Where the engine's time went, where that was asked for."""
-
-    source_sha256: str | None = None
-    target_sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A task could not be done; nothing of it is left."""
-
-    task: FileTask
-    error: DvmsrError | OSError
-
-    @property
-    def failure(self) -> Failure:
-        """What to tell."""
-        if isinstance(self.error, DvmsrError):
-            return Failure(self.task.source, str(self.error), self.error)
-        name = self.error.filename or self.task.source
-        return Failure(self.task.source, f"{name}: {self.error.strerror or self.error}", self.error)
-
-
-TaskEvent = Progress | Done | Failed
 
 
 class _Stopped(Exception):  # noqa: N818 - as KeyboardInterrupt, no error
@@ -83,37 +38,25 @@ class _Worker:
         self._stop = stop
 
     def do(self, task: FileTask, events: SimpleQueue[TaskEvent | BaseException]) -> None:
-        try:
-            events.put(self._do(task, events))
-        except (DvmsrError, OSError) as error:
-            events.put(Failed(task, error))
-        except MemoryError as error:
-            # The next image may be smaller.
-            lack = DvmsrError(f"{task.source}: not enough memory to enlarge it; free some")
-            lack.__cause__ = error
-            events.put(Failed(task, lack))
-        except BaseException as error:
-            events.put(error)
-
-    def _do(self, task: FileTask, events: SimpleQueue[TaskEvent | BaseException]) -> Done:
         def tell(finished: int, total: int) -> None:
             if self._stop.is_set():
                 raise _Stopped
             # Of several pages the total is more than the task tells.
-            events.put(Progress(task, task.width * task.height * finished // max(total, 1)))
+            events.put(Progress(task, task.work * finished // max(total, 1)))
 
-        profiles: list[Profile] = []
-        tell(0, 0)
-        file = upscale_file(
-            self._upscaler,
-            task.source,
-            task.target,
-            self._options,
-            progress=tell,
-            on_profile=profiles.append if self._profile else None,
-        )
-        hashes = (_sha256(task.source), _sha256(task.target)) if self._hashes else (None, None)
-        return Done(task, file, profiles[-1] if profiles else None, *hashes)
+        try:
+            events.put(
+                do_task(
+                    self._upscaler,
+                    task,
+                    self._options,
+                    progress=tell,
+                    profile=self._profile,
+                    hashes=self._hashes,
+                )
+            )
+        except BaseException as error:
+            events.put(error)
 
 
 def run_tasks(
@@ -179,11 +122,3 @@ def part_by_size(
         return [], tasks
     small = [task for task in tasks if task.width * task.height <= SMALL_PIXELS]
     return small, [task for task in tasks if task.width * task.height > SMALL_PIXELS]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()

@@ -6,10 +6,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dvmsr.batch import (
     BatchPlan,
@@ -22,6 +23,7 @@ from dvmsr.batch import (
     plan_files,
     run_tasks,
 )
+from dvmsr.batch.events import TaskEvent
 from dvmsr.batch.forecast import network_pixels
 from dvmsr.batch.pipes import STANDARD, is_pipe, kept
 from dvmsr.batch.report import check_report_file
@@ -33,6 +35,9 @@ from dvmsr.errors import ArgumentError
 from dvmsr.inference.choosing import ModelChoice
 from dvmsr.inference.files import FileOptions
 from dvmsr.inference.upscaler import Upscaler
+
+if TYPE_CHECKING:
+    from dvmsr.cluster import ClusterSettings
 
 # Pixels for the network, a second or two of work: of less, the result is there before the line is read.
 _FORETOLD_PIXELS = 1 << 18
@@ -49,6 +54,8 @@ class Settings:
     report: Path | None = None
     profile: bool = False
     debug: bool = False
+    cluster: ClusterSettings | None = None
+    """Where other machines do the work."""
 
 
 def run_batch(upscaler: Upscaler, inputs: Sequence[str], settings: Settings) -> BatchReport:
@@ -84,7 +91,8 @@ def run_batch(upscaler: Upscaler, inputs: Sequence[str], settings: Settings) -> 
         )
         if settings.report is not None:
             check_report_file(settings.report, plan)
-        plan = leave_out_what_cannot_fit(plan, upscaler, settings.options)
+        if settings.cluster is None:
+            plan = leave_out_what_cannot_fit(plan, upscaler, settings.options)
         return _Run(upscaler, plan, settings, names, to_standard_output=to_standard_output).go()
 
 
@@ -92,7 +100,9 @@ def _foretold(plan: BatchPlan, told: Forecast) -> str:
     """Say what will come out, and what it takes."""
     if told.images == 1:
         task = plan.tasks[0]
-        what = f"{task.source}: {task.width}x{task.height} -> {task.target_width}x{task.target_height}"
+        times = f" (x{task.pictures})" if task.pictures > 1 else ""
+        what = f"{task.source}: {task.width}x{task.height}{times} -> {task.target_width}x{task.target_height}"
+        what += times
     else:
         what = f"{told.images} images: {megapixels(told.pixels)} -> {megapixels(told.target_pixels)}"
     takes = [f"{size_of(told.memory_bytes)} of memory", f"{size_of(told.disk_bytes)} on disk"]
@@ -168,21 +178,16 @@ class _Run:
             else:
                 text = f"finished before: {len(plan.finished)} images; --overwrite makes them again"
             self._say(text, error=True)
+        if self._settings.cluster is not None:
+            return
         work = sum(network_pixels(task, self._upscaler.scale, self._settings.options) for task in plan.tasks)
-        if work >= _FORETOLD_PIXELS:
+        if work >= _FORETOLD_PIXELS and all(task.size_is_known for task in plan.tasks):
             told = foretell(self._upscaler, plan.tasks, self._settings.options)
             self._say(_foretold(plan, told), error=True)
 
     def _enlarge(self) -> None:
         settings, tasks = self._settings, self._plan.tasks
-        events = run_tasks(
-            self._upscaler,
-            tasks,
-            settings.options,
-            profile=settings.profile,
-            hashes=settings.report is not None,
-            late=self._late,
-        )
+        events = self._events()
         with closing(events), RunProgress(tasks) as progress:
             for event in events:
                 if isinstance(event, (Done, Failed)):
@@ -197,6 +202,33 @@ class _Run:
                     with progress.hidden():
                         self._tell_done(event)
 
+    def _events(self) -> Generator[TaskEvent, None, None]:
+        settings, tasks = self._settings, self._plan.tasks
+        hashes = settings.report is not None
+        if settings.cluster is None:
+            return run_tasks(
+                self._upscaler,
+                tasks,
+                settings.options,
+                profile=settings.profile,
+                hashes=hashes,
+                late=self._late,
+            )
+        from dvmsr.cluster import run_tasks_on_ray
+
+        return run_tasks_on_ray(
+            settings.cluster,
+            tasks,
+            settings.options,
+            hashes=hashes,
+            late=self._late,
+            on_cluster=lambda size: self._say(
+                f"{len(tasks)} images for {size.processors} processors of {size.nodes} "
+                f"machine{'s' * (size.nodes > 1)}",
+                error=True,
+            ),
+        )
+
     def _tell_done(self, done: Done) -> None:
         file = done.file
         if self._to_standard_output:
@@ -204,10 +236,15 @@ class _Run:
                 shutil.copyfileobj(result, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         times = f" (x{file.pictures})" if file.pictures > 1 else ""
+        # Of one that a cluster's machine had done already, it does not say how long that took.
+        took = (
+            f" in {duration(file.seconds)} ({megapixels(file.pixels / file.seconds)}/s)"
+            if file.seconds
+            else ""
+        )
         self._say(
             f"{file.source} {file.width}x{file.height}{times} -> {file.target} "
-            f"{file.target_width}x{file.target_height}{times} in {duration(file.seconds)} "
-            f"({megapixels(file.pixels / file.seconds)}/s){_chosen(file.choice)}"
+            f"{file.target_width}x{file.target_height}{times}{took}{_chosen(file.choice)}"
         )
         for note in file.notes:
             self._say(f"  {note}")
@@ -235,6 +272,8 @@ def _without_pipe(path: str, settings: Settings, stack: ExitStack, names: dict[s
     """Return the path of a file with what comes out of a pipe, or the path of what is none."""
     if not is_pipe(path):
         return path
+    if settings.cluster is not None:
+        raise ArgumentError(f"{path}: a pipe is not there on other machines: leave out --ray")
     if settings.output is None:
         raise ArgumentError(f"{path}: expected where to write what comes out of a pipe: -o FILE, or -o -")
     copy = stack.enter_context(kept(path, sys.stdin.buffer))
@@ -243,6 +282,8 @@ def _without_pipe(path: str, settings: Settings, stack: ExitStack, names: dict[s
 
 
 def _file_for_standard_output(inputs: Sequence[str], settings: Settings, stack: ExitStack) -> Path:
+    if settings.cluster is not None:
+        raise ArgumentError("other machines have no part in standard output: leave out --ray")
     if sys.stdout.isatty():
         raise ArgumentError("expected standard output to be a file or a pipe for -o -, got a terminal")
     if settings.profile:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from dvmsr.cli.distill import distill
 from dvmsr.cli.evaluate import evaluate
@@ -84,6 +84,23 @@ def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
         raise typer.Exit(exit_code(signal.SIGINT)) from error
 
 
+# What can follow --ray as its value: anything else is the next input.
+_RAY_ADDRESS = re.compile(r"local|auto|(ray://)?[\w.\[\]:-]+:\d+")
+
+
+class _Upscale(TyperCommand):
+    """``dvmsr upscale``, whose --ray needs no value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = args.index("--") if "--" in args else len(args)
+        for i, argument in enumerate(args[:given]):
+            if argument == "--ray":
+                if i + 1 == given or not _RAY_ADDRESS.fullmatch(args[i + 1]):
+                    args[i] = "--ray=auto"
+                break
+        return super().parse_args(ctx, args)
+
+
 _HELP = {"help_option_names": ["-h", "--help"]}
 _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     upscale: (
@@ -91,6 +108,7 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "dvmsr upscale photo.jpg -o large.png --scale 2",
         "dvmsr upscale holiday/ -o large/ --recursive --size long=4000",
         'dvmsr upscale "scans/*.tif" --format jpeg --quality 90 --report done.json',
+        "dvmsr upscale s3://bucket/photos -o s3://bucket/large --ray",
         "curl -s URL | dvmsr upscale - -o - --format png > large.png",
     ),
     video: (
@@ -123,7 +141,11 @@ app = typer.Typer(
 )
 for _command, _examples in _EXAMPLES.items():
     # Apart by blank lines: others are joined into one paragraph.
-    app.command(context_settings=_HELP, epilog="\n\n".join(("Examples:", *_examples)))(_command)
+    app.command(
+        cls=_Upscale if _command is upscale else TyperCommand,
+        context_settings=_HELP,
+        epilog="\n\n".join(("Examples:", *_examples)),
+    )(_command)
 app.add_typer(export, name="export")
 
 

@@ -32,6 +32,15 @@ def distill(
         list[Path] | None,
         typer.Option("--teacher", help="File of a teacher's weights; several are averaged. Can be repeated."),
     ] = None,
+    teacher_network: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--teacher-network",
+            metavar="MODULE:FUNCTION",
+            help="Function that returns any torch.nn.Module: one more teacher, computed in each step. Can be "
+            "repeated.",
+        ),
+    ] = None,
     teacher_outputs: Annotated[
         Path | None,
         typer.Option(
@@ -75,9 +84,11 @@ def distill(
     teachers = [str(path.absolute()) for path in teacher] if teacher else None
     outputs = None if teacher_outputs is None else str(teacher_outputs.absolute())
     request.add("teacher", weights=teachers, outputs_folder=outputs, self_ensemble=self_ensemble)
-    if not any(request.table["teacher"].get(key) for key in ("weights", "outputs_folder")):
+    if teacher_network:
+        request.add("teacher", networks=teacher_network, outputs="online")
+    if not any(request.table["teacher"].get(key) for key in ("weights", "networks", "outputs_folder")):
         raise ArgumentError(
             "distillation needs a teacher: name its weights with --teacher, or a folder of its outputs with"
-            " --teacher-outputs, or either in the recipe"
+            " --teacher-outputs, or a network of your own with --teacher-network, or any in the recipe"
         )
     request.carry_out()

@@ -21,15 +21,17 @@ from dvmsr.cli.options import (
     Strength,
     Threads,
     Weights,
+    YesOrNo,
     make_upscaler,
+    says_yes,
 )
 from dvmsr.cli.printing import say
-from dvmsr.errors import ArgumentError
+from dvmsr.errors import ArgumentError, MissingExtraError
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from dvmsr.evaluation.benchmark import SetScore
+    from dvmsr.evaluation.benchmark import SetScore, SupportsUpscale
     from dvmsr.inference import Upscaler
 
 
@@ -46,6 +48,15 @@ def evaluate(
     strength: Strength = None,
     weights: Weights = None,
     residual: Residual = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="MODULE:FUNCTION",
+            help="Score any torch.nn.Module instead: what this function returns, called with what --weights "
+            "names, or with nothing. dvmsr.model:DVMSR.from_weights is ours as model/ defines it.",
+        ),
+    ] = None,
     threads: Threads = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
@@ -107,6 +118,13 @@ def evaluate(
         raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
     if json_file is not None and json_file.suffix != ".json" and json_file.exists():
         raise ArgumentError(f"{json_file}: exists already; choose another name, or one that ends in .json")
+    own = None
+    if network is not None:
+        if self_ensemble or precision != "fp32" or model is not None or strength is not None:
+            raise ArgumentError(
+                "--network is scored as it is: leave out --self-ensemble, --precision, --model and --strength"
+            )
+        own = _own_network(network, weights, residual, device, threads)
     upscaler = make_upscaler(
         weights,
         residual,
@@ -117,15 +135,16 @@ def evaluate(
         threads=threads,
         precision=precision,
     )
-    sets = open_sets(folders, upscaler.scale)
-    outputs = OutputFolder(save, upscaler.scale) if save is not None else None
+    scale = upscaler.scale if own is None else own.scale
+    sets = open_sets(folders, scale)
+    outputs = OutputFolder(save, scale) if save is not None else None
     if outputs is not None:
         outputs.check(sets)
-    check_sets(sets, upscaler.scale)
+    check_sets(sets, scale)
     for benchmark in sets:
         if not benchmark.has_low and degrade is None:
             say(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", error=True)
-    bicubic = Bicubic(upscaler.scale)
+    bicubic = Bicubic(scale)
 
     def scored(network: Upscaler) -> SelfEnsemble | Upscaler:
         return SelfEnsemble(network) if self_ensemble else network
@@ -135,7 +154,7 @@ def evaluate(
 
     with TemporaryDirectory() as folder:
         if degrade is not None:
-            sets = degrade_sets(sets, degrade, upscaler.scale, save_low or Path(folder))
+            sets = degrade_sets(sets, degrade, scale, save_low or Path(folder))
         table = Table("Set", "Images", "By", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
         for column in (table.columns[1], *table.columns[3:]):
             column.justify = "right"
@@ -148,7 +167,7 @@ def evaluate(
                 show = _counter(status, label, total)
                 keep = outputs.keep(benchmark) if outputs is not None else None
                 score = score_set(
-                    scored(upscaler),
+                    own or scored(upscaler),
                     benchmark,
                     on_image=show,
                     on_output=keep,
@@ -162,7 +181,7 @@ def evaluate(
     console.print(table)
     if json_file is None:
         return
-    name = str(weights or shipped_weights().name)
+    name = str(weights or network or shipped_weights().name)
     if model in (ModelName.PHOTO, ModelName.AUTO):
         name = f"{model.value} model" + (f" at strength {strength:g}" if strength is not None else "")
     report = json.dumps(
@@ -175,6 +194,31 @@ def evaluate(
         json_file.write_text(report + "\n", encoding="utf-8")
     except OSError as error:
         raise ArgumentError(f"{json_file}: cannot be written: {error.strerror}") from error
+
+
+def _own_network(
+    name: str, weights: Path | None, residual: YesOrNo | None, device: str, threads: int | None
+) -> SupportsUpscale:
+    from dvmsr.plugins import load_plugin
+    from dvmsr.weights import load_weights
+
+    try:
+        import torch
+
+        from dvmsr.evaluation.networks import NetworkUpscaler, build_network, network_scale
+        from dvmsr.torch_engine import find_device, sees_gpu
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError("torch", "gpu", "--network") from error
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if sees_gpu() else "cpu"
+    arguments = [] if weights is None else [load_weights(weights, residual=says_yes(residual))]
+    network = build_network(load_plugin(name, "--network"), f"--network {name}", None, *arguments)
+    scale = network_scale(network, f"--network {name}")
+    return NetworkUpscaler(network.to(find_device("torch" if device == "cpu" else device)), scale)
 
 
 def _counter(status: Status, label: str, total: int) -> Callable[[object], None]:

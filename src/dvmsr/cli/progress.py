@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dvmsr.batch import Done, Failed, FileTask, Progress
 from dvmsr.cli.printing import printable, say
-from dvmsr.cli.quantities import megapixels
+from dvmsr.cli.quantities import images, megapixels
 
 if TYPE_CHECKING:
     from dvmsr.cli.progress_bar import ProgressBar
@@ -31,16 +31,17 @@ class RunProgress:
     def __init__(self, tasks: Sequence[FileTask]) -> None:
         self._single = tasks[0].source.name if len(tasks) == 1 else None
         self._count = len(tasks)
-        self._total = sum(task.width * task.height for task in tasks)
+        self._total = sum(task.work for task in tasks)
+        self._quantity = megapixels if all(task.size_is_known for task in tasks) else images
         self._ended = 0
-        self._ended_pixels = 0
+        self._ended_work = 0
         self._under_way: dict[Path, int] = {}
         self._start = self._last_line = time.monotonic()
         self._bar: ProgressBar | None = None
         if tasks and sys.stderr is not None and sys.stderr.isatty():
             from dvmsr.cli.progress_bar import ProgressBar
 
-            self._bar = ProgressBar(self._label)
+            self._bar = ProgressBar(self._label, self._quantity)
 
     def __enter__(self) -> RunProgress:
         if self._bar is not None:
@@ -70,8 +71,8 @@ class RunProgress:
         else:
             self._under_way.pop(task.source, None)
             self._ended += 1
-            self._ended_pixels += task.width * task.height
-        finished = self._ended_pixels + sum(self._under_way.values())
+            self._ended_work += task.work
+        finished = self._ended_work + sum(self._under_way.values())
         if self._bar is not None:
             self._bar.update(self._label, finished, self._total)
         elif finished and self._ended < self._count:
@@ -89,4 +90,4 @@ class RunProgress:
         rate = finished / (now - self._start)
         left = timedelta(seconds=round((self._total - finished) / rate))
         percent = 100 * finished // self._total
-        say(f"{self._label}: {percent} %, {megapixels(rate)}/s, {left} left", error=True)
+        say(f"{self._label}: {percent} %, {self._quantity(rate)}/s, {left} left", error=True)

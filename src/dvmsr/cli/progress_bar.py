@@ -9,8 +9,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from dvmsr.cli.quantities import megapixels
-
 
 class _Rate(ProgressColumn):
     """What is finished in a second."""
@@ -31,7 +29,7 @@ class ProgressBar:
         quantity: Says how much is finished, for the rate.
     """
 
-    def __init__(self, label: str, quantity: Callable[[float], str] = megapixels) -> None:
+    def __init__(self, label: str, quantity: Callable[[float], str]) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -22,7 +22,9 @@ from dvmsr.cli.options import (
     Threads,
     Weights,
     make_upscaler,
+    says_yes,
 )
+from dvmsr.errors import ArgumentError
 
 # Where the help shows what.
 _FILES, _SIZE, _RESULT = "Files and folders", "Size", "What is written"
@@ -59,16 +61,19 @@ def upscale(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT", help='Image files, folders, patterns such as "*.jpg"; - is standard input.'
+            metavar="INPUT",
+            help='Image files, folders, patterns such as "*.jpg", URLs such as s3://bucket/folder; - is '
+            "standard input.",
         ),
     ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            help="For one image, the file to write, its format by its suffix; or a folder; - is standard "
-            "output. By default NAME_x4 beside the image; for a folder FOLDER, the folder FOLDER_x4.",
+            metavar="PATH",
+            help="For one image, the file to write, its format by its suffix; or a folder; or a URL; - is "
+            "standard output. By default NAME_x4 beside the image; for a folder FOLDER, FOLDER_x4.",
             rich_help_panel=_FILES,
         ),
     ] = None,
@@ -193,9 +198,20 @@ def upscale(
             rich_help_panel=NETWORK_PANEL,
         ),
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Let the machines of a Ray cluster do it, with --threads for each image (1): HOST:PORT, "
+            "ray://HOST:PORT, or local for this machine alone; by default the cluster that this machine "
+            "belongs to.",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Enlarge images, with their transparency, colour profile and EXIF data."""
+    from dvmsr.batch.urls import as_path
     from dvmsr.cli.batch import Settings, run_batch
     from dvmsr.images import Encoding
     from dvmsr.images.limits import MAX_PIXELS
@@ -225,14 +241,32 @@ def upscale(
         threads=threads,
         precision=precision,
     )
+    cluster = None
+    if ray is not None:
+        if device != "cpu" or profile:
+            raise ArgumentError(
+                "--ray computes on CPUs and takes no profile: leave out --device and --profile"
+            )
+        from dvmsr.cluster import ClusterSettings
+        from dvmsr.weights import load_weights
+
+        cluster = ClusterSettings(
+            ray,
+            None if weights is None else load_weights(weights, residual=says_yes(residual)),
+            threads or 1,
+            precision,
+            model=upscaler.model or "clean",
+            strength=1.0 if strength is None else strength,
+        )
     settings = Settings(
         options=options,
-        output=output,
+        output=None if output is None else as_path(output),
         suffix=f".{image_format.value}" if image_format else None,
         recursive=recursive,
         report=report,
         profile=profile,
         debug=debug,
+        cluster=cluster,
     )
     if run_batch(upscaler, inputs, settings).failed:
         raise typer.Exit(2)

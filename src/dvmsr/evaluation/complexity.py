@@ -25,6 +25,9 @@ from dataclasses import dataclass
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import ArgumentError
 
+SCAN = "ViMM scan"
+"""The name of the part that is the scan."""
+
 
 @dataclass(frozen=True)
 class PartCost:
@@ -67,9 +70,22 @@ class Complexity:
         return sum(part.macs for part in self.parts)
 
     @property
+    def scan_macs(self) -> int:
+        """Multiply-accumulates of the scan alone, a part of ``macs``; 0 for a network without one."""
+        return sum(part.macs for part in self.parts if part.name == SCAN)
+
+    @property
     def activations(self) -> int:
         """Activations of the whole network."""
         return sum(part.activations for part in self.parts)
+
+
+def published_macs(config: NetworkConfig, height: int, width: int) -> int:
+    """Count as the published numbers are: without Mamba's fused kernel, with LayerNorm (see this module)."""
+    fused = ("ViMM conv1d", "ViMM x_proj", "ViMM dt_proj", SCAN, "ViMM out_proj")
+    seen = sum(part.macs for part in count_complexity(config, height, width).parts if part.name not in fused)
+    norms = config.blocks * config.vimms_per_block + 2
+    return seen + 5 * norms * config.channels * height * width
 
 
 def count_complexity(config: NetworkConfig, height: int, width: int) -> Complexity:
@@ -111,7 +127,7 @@ def count_complexity(config: NetworkConfig, height: int, width: int) -> Complexi
         in_vimms("ViMM x_proj", inner * (rank + 2 * states)),
         in_vimms("ViMM dt_proj", rank * inner, biases=inner),
         PartCost(
-            "ViMM scan",
+            SCAN,
             vimms * (inner * states + inner),  # A_log and D
             vimms * inner * (4 * states + 2) * tokens,
             0,

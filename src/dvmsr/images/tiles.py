@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyvips
 
 from dvmsr.errors import ImageWriteError
-from dvmsr.images.decoding import read_error, reason
+from dvmsr.images.decoding import read_error
 from dvmsr.images.reading import ImageReader
 
 TILE_SIDE = 1024
@@ -16,6 +17,8 @@ TILE_SIDE = 1024
 
 OVERLAP = 1
 """Pixels that a tile shares with each neighbour, so that no seam shows where it is scaled."""
+
+_FULL_DISK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,10 @@ def write_tiles(reader: ImageReader, folder: Path) -> Tiles:
         ImageReadError: The picture is damaged.
         ImageWriteError: The tiles cannot be written.
     """
+    # libvips' own naming: NAME.dzi describes NAME_files.
+    description, files = folder.with_name(f"{folder.name}.dzi"), folder.with_name(f"{folder.name}_files")
     try:
-        image = _in_its_colours(reader)
-    except pyvips.Error as error:
-        raise read_error(reader.source, error) from error
-    try:
-        image.dzsave(
+        _in_its_colours(reader).dzsave(
             str(folder),
             tile_size=TILE_SIDE,
             overlap=OVERLAP,
@@ -63,12 +64,15 @@ def write_tiles(reader: ImageReader, folder: Path) -> Tiles:
             keep="icc",
         )
     except pyvips.Error as error:
-        raise ImageWriteError(
-            f"{reader.path}: cannot be cut into tiles ({reason(error)}); check the disk"
-        ) from error
-    # libvips' own naming: NAME.dzi describes NAME_files.
-    folder.with_name(f"{folder.name}.dzi").unlink(missing_ok=True)
-    folder.with_name(f"{folder.name}_files").rename(folder)
+        shutil.rmtree(files, ignore_errors=True)
+        if shutil.disk_usage(folder.parent).free < _FULL_DISK_BYTES:
+            raise ImageWriteError(
+                f"{folder}: cannot be written: the disk is full; free some space"
+            ) from error
+        raise read_error(reader.source, error) from error
+    finally:
+        description.unlink(missing_ok=True)
+    files.rename(folder)
     levels = sum(entry.is_dir() for entry in folder.iterdir())
     return Tiles(folder, reader.width, reader.height, levels)
 
@@ -88,6 +92,7 @@ def write_thumbnail(reader: ImageReader, path: Path, side: int) -> None:
         image = _in_its_colours(reader).thumbnail_image(side, size="down")
         image.pngsave(str(path), keep="icc")
     except pyvips.Error as error:
+        path.unlink(missing_ok=True)
         raise read_error(reader.source, error) from error
 
 

@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
 
 from dvmsr.atomic import remove_abandoned
 from dvmsr.config import NetworkConfig
@@ -46,8 +47,15 @@ from dvmsr.training.photographs import Photograph, PhotographLoader
 from dvmsr.training.processes import choose_device, devices_and_nodes, process_count, process_rank
 from dvmsr.training.run_folder import RunFolder, versions
 from dvmsr.training.settings import TrainingConfig
-from dvmsr.training.task import DistillationTask
-from dvmsr.training.teacher import Teacher, TeacherOutputs, fingerprint_weights, load_teachers
+from dvmsr.training.task import DistillationTask, make_distance
+from dvmsr.training.teacher import (
+    Teacher,
+    TeacherOutputs,
+    fingerprint_network,
+    fingerprint_weights,
+    load_networks,
+    load_teachers,
+)
 from dvmsr.training.validation import Validation
 from dvmsr.weights import Weights, load_weights, rescale_weights
 
@@ -58,6 +66,8 @@ def train(
     *,
     resume: bool = False,
     display: Display | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> Path:
     """Train a network, or go on with a run.
 
@@ -69,6 +79,9 @@ def train(
         folder: Folder of the run; see :class:`RunFolder`.
         resume: Go on from the newest checkpoint in ``folder``.
         display: Shows progress; None shows it on standard error, in the first process.
+        callbacks: More of Lightning's callbacks. They are called after the run's own, but before a checkpoint
+            is saved; what their ``state_dict`` returns is kept there, as far as it is plain data and tensors.
+        loggers: More of Lightning's loggers: they get the rows of the log and the scores.
 
     Returns:
         The path of the weights: the moving average, as float16 safetensors.
@@ -85,10 +98,18 @@ def train(
         torch.set_num_threads(config.machine.threads)
     inputs = _check_inputs(config, run, resume, display)
     if inputs.first < config.run.steps:
-        _train_on(config, run, inputs, resume, display)
+        _train_on(config, run, inputs, resume, display, _Hooks(callbacks, loggers))
     if process_rank() == 0:
         run.export(run.weights_file, display.line)
     return run.weights_file
+
+
+@dataclass(frozen=True)
+class _Hooks:
+    """What a caller of :func:`train` adds."""
+
+    callbacks: Sequence[Callback]
+    loggers: Sequence[Logger]
 
 
 @dataclass(frozen=True)
@@ -98,6 +119,8 @@ class _Inputs:
     device: torch.device
     validation: Validation
     teachers: list[Weights]
+    networks: list[nn.Module]
+    """Teachers that are networks of one's own."""
     initial: Weights | None
     """Weights to begin with; None: random ones."""
     files: list[PhotographFile]
@@ -114,13 +137,19 @@ def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display:
         run.check(config, resume=resume)
     sets = open_sets(map(Path, config.monitor.validation), config.network.scale)
     teachers = load_teachers(config.teacher, config.network.scale)
+    networks = load_networks(config.teacher, config.network.scale)
+    make_distance(config.loss)
     initial = _initial_weights(config)
     files = add_teacher_outputs(find_photographs(config.data), config.teacher)
     record = {
         "versions": versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "data": {"files": len(files), "fingerprint": fingerprint_files(files)},
-        "teachers": [*map(fingerprint_weights, teachers), *fingerprint_teacher_outputs(files)],
+        "teachers": [
+            *map(fingerprint_weights, teachers),
+            *map(fingerprint_network, config.teacher.networks, networks),
+            *fingerprint_teacher_outputs(files),
+        ],
         "initial_weights": None if initial is None else fingerprint_weights(initial),
     }
     checkpoint, first = None, 0
@@ -134,11 +163,11 @@ def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display:
             )
             first = int(content["global_step"])
     validation = Validation(sets, config.network.scale, run.samples, display.line)
-    return _Inputs(device, validation, teachers, initial, files, record, checkpoint, first)
+    return _Inputs(device, validation, teachers, networks, initial, files, record, checkpoint, first)
 
 
 def _train_on(
-    config: TrainingConfig, run: RunFolder, inputs: _Inputs, resume: bool, display: Display
+    config: TrainingConfig, run: RunFolder, inputs: _Inputs, resume: bool, display: Display, hooks: _Hooks
 ) -> None:
     if process_rank() == 0:
         inputs.validation.check()
@@ -148,7 +177,7 @@ def _train_on(
     if process_rank() == 0 and not resume:
         run.begin(config, inputs.record)
     network = _network(config.network, config.run.seed, inputs.initial)
-    task = DistillationTask(network, config, _online_teacher(config, inputs.teachers))
+    task = DistillationTask(network, config, _online_teacher(config, inputs))
     stop = StopRequest()
     average = MovingAverage(config.optimizer.ema_decay)
     callbacks = [
@@ -158,10 +187,12 @@ def _train_on(
         ValidateAverage(
             inputs.validation, average, config.monitor.validate_every, start=inputs.initial is not None
         ),
+        *hooks.callbacks,
         KeepCheckpoints(run.checkpoints, config.monitor, stop),
     ]
     with _quiet_lightning():
-        trainer = _trainer(config, inputs.device, _loggers(run, inputs, display), callbacks)
+        loggers = [*_loggers(run, inputs, display), *hooks.loggers]
+        trainer = _trainer(config, inputs.device, loggers, callbacks)
         data = PatchData(photographs, config, inputs.first)
         _fit(trainer, task, data, inputs.checkpoint, stop, run, display)
 
@@ -182,9 +213,10 @@ def _load_photographs(
     return outputs.add_to(photographs, process_rank(), process_count())
 
 
-def _online_teacher(config: TrainingConfig, teachers: list[Weights]) -> Teacher | None:
-    if teachers and (config.teacher.outputs == "online" or config.teacher.teacher_only):
-        return Teacher(teachers, config.teacher.self_ensemble)
+def _online_teacher(config: TrainingConfig, inputs: _Inputs) -> Teacher | None:
+    networks = [*map(DVMSR.from_weights, inputs.teachers), *inputs.networks]
+    if networks and (config.teacher.outputs == "online" or config.teacher.teacher_only):
+        return Teacher(networks, config.teacher.self_ensemble)
     return None
 
 

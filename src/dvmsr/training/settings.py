@@ -46,10 +46,13 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """Whom the student learns from; without weights and a folder there is no teacher."""
+    """Whom the student learns from; without weights, networks and a folder there is no teacher."""
 
     weights: tuple[str, ...] = ()
     """Files of weights; their outputs are averaged."""
+
+    networks: tuple[str, ...] = ()
+    """``module:function`` of others, more in the mean, online: each returns a ``torch.nn.Module``."""
 
     outputs_folder: str = ""
     """Folder of any network's outputs by the photographs' names; with ``weights``, one more in the mean."""
@@ -67,14 +70,18 @@ class TeacherSettings:
         check_types(self)
         require(self.teacher_only >= 0, f"teacher_only must be from 0, got {self.teacher_only}")
         require(
-            bool(self.weights) or not self.teacher_only,
-            "teacher_only needs a teacher: name its weights, or leave it out",
+            bool(self.weights or self.networks) or not self.teacher_only,
+            "teacher_only needs a teacher: name its weights or network, or leave it out",
+        )
+        require(
+            not self.networks or self.outputs == "online",
+            'networks need outputs = "online": what they make is not kept on the disk',
         )
 
     @property
     def exists(self) -> bool:
         """Whether there is a teacher at all."""
-        return bool(self.weights or self.outputs_folder)
+        return bool(self.weights or self.networks or self.outputs_folder)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,9 @@ class LossSettings:
 
     distance: Literal["l1", "l2", "smooth_l1"] = "l1"
     """Mean absolute error, mean squared error, or the Huber loss between the two."""
+
+    function: str = ""
+    """``module:function`` of a distance of one's own instead: two (batch, 3, H, W) in, a scalar out."""
 
     smooth_l1_beta: float = 0.01
     """Error, as a part of the range of values, below which ``smooth_l1`` is quadratic."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -10,21 +11,43 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
+from dvmsr.errors import ArgumentError
 from dvmsr.model import DVMSR
+from dvmsr.plugins import load_plugin
 from dvmsr.training.optimizers import make_optimizer
 from dvmsr.training.patches import Batch
 from dvmsr.training.schedule import rate_factor
 from dvmsr.training.settings import LossSettings, TrainingConfig
 from dvmsr.training.teacher import Teacher
 
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""The distance of two batches of images (batch, 3, H, W): a scalar."""
 
-def distance(settings: LossSettings, output: Tensor, target: Tensor) -> Tensor:
-    """Return the mean distance of two batches of images, of the kind that the settings name."""
+
+def make_distance(settings: LossSettings) -> Distance:
+    """Return the mean distance of two batches of images, of the kind that the settings name.
+
+    Raises:
+        ArgumentError: A function of one's own cannot be imported.
+    """
+    if settings.function:
+        return partial(_own_distance, load_plugin(settings.function, "loss.function"), settings.function)
     if settings.distance == "l1":
-        return F.l1_loss(output, target)
+        return F.l1_loss
     if settings.distance == "l2":
-        return F.mse_loss(output, target)
-    return F.smooth_l1_loss(output, target, beta=settings.smooth_l1_beta)
+        return F.mse_loss
+    return partial(F.smooth_l1_loss, beta=settings.smooth_l1_beta)
+
+
+def _own_distance(function: Distance, name: str, output: Tensor, target: Tensor) -> Tensor:
+    loss = function(output, target)
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise ArgumentError(
+            f"loss.function: expected {name} to return a scalar tensor that depends on its first argument, "
+            f"got {got}"
+        )
+    return loss.reshape(())
 
 
 class DistillationTask(LightningModule):
@@ -34,6 +57,9 @@ class DistillationTask(LightningModule):
         network: What is trained, and all that is saved.
         config: See :class:`TrainingConfig`.
         teacher: Makes the outputs that batches do not bring; None where they bring all, or there is none.
+
+    Raises:
+        ArgumentError: ``config.loss.function`` cannot be imported.
     """
 
     def __init__(self, network: DVMSR, config: TrainingConfig, teacher: Teacher | None) -> None:
@@ -42,6 +68,7 @@ class DistillationTask(LightningModule):
         self._config = config
         # In a tuple, so that it is no submodule: not in the optimizer, not in what is saved.
         self._teacher = (teacher,)
+        self._distance = make_distance(config.loss)
 
     def on_fit_start(self) -> None:
         """Put the teacher beside the student."""
@@ -58,10 +85,10 @@ class DistillationTask(LightningModule):
         settings = self._config.loss
         if settings.lambda_hr > 0:
             high = batch.high.float() / 255
-            loss = loss + settings.lambda_hr * distance(settings, output[: len(high)], high)
+            loss = loss + settings.lambda_hr * self._distance(output[: len(high)], high)
         target = self._teacher_output(batch, low)
         if target is not None:
-            loss = loss + settings.lambda_kd * distance(settings, output, target)
+            loss = loss + settings.lambda_kd * self._distance(output, target)
         return loss
 
     def _teacher_output(self, batch: Batch, low: Tensor) -> Tensor | None:
@@ -75,7 +102,7 @@ class DistillationTask(LightningModule):
         made: Tensor = teacher(low)
         if given is not None:
             # Of the folder, one more in the mean.
-            made[: len(given)].lerp_(given, 1 / (len(settings.weights) + 1))
+            made[: len(given)].lerp_(given, 1 / (len(settings.weights) + len(settings.networks) + 1))
         return made
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

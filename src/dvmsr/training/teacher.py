@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dvmsr.errors import ArgumentError
+from dvmsr.evaluation.networks import NetworkUpscaler, build_network
 from dvmsr.inference import Upscaler
 from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
 from dvmsr.model import DVMSR
+from dvmsr.plugins import load_plugin
 from dvmsr.training.photographs import Photograph, open_pixels, save_array
 from dvmsr.training.settings import TeacherSettings
 from dvmsr.training.symmetries import apply_symmetry_to_tensor, undo_symmetry_of_tensor
-from dvmsr.training.upscaling import NetworkUpscaler
 from dvmsr.weights import Weights, load_weights
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -56,6 +57,26 @@ def load_teachers(settings: TeacherSettings, scale: int) -> list[Weights]:
     return teachers
 
 
+def load_networks(settings: TeacherSettings, scale: int) -> list[nn.Module]:
+    """Build the teachers that are networks of one's own.
+
+    Raises:
+        ArgumentError: One cannot be imported or built, is no network, or does not enlarge (1, 3, 24, 24) to
+            ``scale`` times its sides.
+    """
+    key = "teacher.networks"
+    return [build_network(load_plugin(name, key), f"{key}: {name}", scale) for name in settings.networks]
+
+
+def fingerprint_network(name: str, network: nn.Module) -> str:
+    """Return a text that tells this network, named ``module:function``, and its parameters from others."""
+    digest = hashlib.sha256(name.encode())
+    for key, tensor in network.state_dict().items():
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def fingerprint_weights(weights: Weights) -> str:
     """Return a text that tells these weights from others."""
     digest = hashlib.sha256(repr(weights.config).encode())
@@ -69,13 +90,13 @@ class Teacher(nn.Module):
     """Frozen networks and the mean of their outputs, for batches on the training's device.
 
     Args:
-        teachers: At least one, all of one scale.
+        networks: At least one, all of one scale; they are put into evaluation, their parameters frozen.
         self_ensemble: Whether to average over the flips and rotations of the input too.
     """
 
-    def __init__(self, teachers: Sequence[Weights], self_ensemble: bool) -> None:
+    def __init__(self, networks: Iterable[nn.Module], self_ensemble: bool) -> None:
         super().__init__()
-        self._networks = nn.ModuleList(DVMSR.from_weights(weights) for weights in teachers)
+        self._networks = nn.ModuleList(networks)
         self._symmetries = range(SYMMETRIES if self_ensemble else 1)
         self.requires_grad_(False)
         self.eval()

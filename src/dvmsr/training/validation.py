@@ -13,10 +13,10 @@ from PIL import Image
 
 from dvmsr.evaluation.benchmark import Bicubic, SetScore, SupportsUpscale, score_set
 from dvmsr.evaluation.datasets import BenchmarkSet
+from dvmsr.evaluation.networks import NetworkUpscaler
 from dvmsr.evaluation.pairs import read_pair
 from dvmsr.images import imresize
 from dvmsr.model import DVMSR
-from dvmsr.training.upscaling import NetworkUpscaler
 
 _SAMPLE_SIDE = 64
 

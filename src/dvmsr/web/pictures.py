@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dvmsr.batch import FileTask
 from dvmsr.errors import DvmsrError
+from dvmsr.images import Tiles
 from dvmsr.inference.files import UpscaledFile
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ class Picture:
 
     stop: Event = field(default_factory=Event)
     """Set to end the work on it."""
+
+    tiles: dict[str, Tiles] = field(default_factory=dict)
+    """What it is shown by, by the names of their folders."""
 
     views: Lock = field(default_factory=Lock)
     """Held while something is made to show it."""

@@ -20,6 +20,8 @@ from dvmsr.web.networks import Networks
 
 DEFAULT_PORT = 8765
 _PORTS_TRIED = 20
+# What stands for all addresses of the machine, and one of them.
+_FOR_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 # So long a request may go on that was under way when the page was told to end.
 _GRACE_SECONDS = 1
 
@@ -146,8 +148,7 @@ def serve(
             cookie=f"dvmsr_{port}",
             debug=debug,
         )
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        url = f"http://{host}:{port}/"
+        url = f"http://{_shown(address.host)}:{port}/"
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -162,6 +163,12 @@ def serve(
             # It may take seconds to come up; the page answers as soon as it asks.
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         server.run(sockets=[listener])
+
+
+def _shown(host: str) -> str:
+    """The name by which a browser on this machine finds a host."""
+    host = _FOR_ALL.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 def _has_screen() -> bool:

@@ -68,7 +68,6 @@ class Views:
         self._sessions = sessions
         self._queue = queue
         self._limits = limits
-        self._made: dict[Path, Tiles] = {}
         # Parts are to be there at once: several at a time would all be late.
         self._one_part = Lock()
 
@@ -113,12 +112,12 @@ class Views:
             raise RequestError(404, f"{picture.name} is not enlarged; enlarge it first")
         folder = picture.folder / f"tiles-{name}"
         with picture.views:
-            if not folder.exists():
+            if name not in picture.tiles:
                 reader = open_image(source, max_pixels=1 << 62)
                 needed = reader.width * reader.height * _TILE_BYTES
                 self._sessions.check_room(picture.session, needed, f"showing {picture.name}")
-                self._made[folder] = write_tiles(reader, folder)
-            return View(name, self._made[folder])
+                picture.tiles[name] = write_tiles(reader, folder)
+            return View(name, picture.tiles[name])
 
     def tile(self, picture: Picture, name: str, level: int, column: int, row: int) -> Path:
         """Return the file of a tile.

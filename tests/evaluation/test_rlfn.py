@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from dvmsr.evaluation.benchmark import score_set
 from dvmsr.evaluation.datasets import open_set
-from rlfn import RLFN
+from dvmsr.evaluation.rlfn import RLFN
 
 
 class RLFNUpscaler:

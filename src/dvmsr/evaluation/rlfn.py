@@ -60,7 +60,8 @@ class RLFB(nn.Module):
         y = x
         for conv in (self.c1_r, self.c2_r, self.c3_r):
             y = F.leaky_relu(conv(y), NEGATIVE_SLOPE)
-        return self.esa(self.c5(y + x))
+        out: Tensor = self.esa(self.c5(y + x))
+        return out
 
 
 class RLFN(nn.Module):
@@ -91,4 +92,5 @@ class RLFN(nn.Module):
         """(B, 3, H, W) in the range 0 to 255 to (B, 3, scale*H, scale*W) in the same, unclipped."""
         shallow = self.conv_1(image)
         deep = self.block_4(self.block_3(self.block_2(self.block_1(shallow))))
-        return self.upsampler(self.conv_2(deep) + shallow)
+        out: Tensor = self.upsampler(self.conv_2(deep) + shallow)
+        return out

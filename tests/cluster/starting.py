@@ -1,0 +1,38 @@
+"""Beginning a real cluster on this machine, for the programs beside this file."""
+
+from __future__ import annotations
+
+from ray.cluster_utils import Cluster
+
+NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+# So that the death of a node shows within seconds, and a busy machine makes none of a slow one.
+SYSTEM = {
+    "health_check_period_ms": 1000,
+    "health_check_failure_threshold": 20,
+    "health_check_initial_delay_ms": 5000,
+}
+ATTEMPTS = 5
+
+
+def start_cluster(nodes: int) -> tuple[Cluster, list]:
+    """Begin a cluster of nodes of one processor each; return it and those that are not its head."""
+    cluster = _patiently(
+        lambda: Cluster(initialize_head=True, head_node_args={"_system_config": SYSTEM, **NODE})
+    )
+    return cluster, [start_node(cluster) for _ in range(nodes - 1)]
+
+
+def start_node(cluster: Cluster):
+    """Add a node of one processor to a cluster, and return it."""
+    return _patiently(lambda: cluster.add_node(**NODE))
+
+
+def _patiently(begin):
+    """Ray gives a process 30 seconds to begin, which on a machine with much else to do it may miss."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return begin()
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+    return begin()

@@ -1,0 +1,191 @@
+"""``dvmsr upscale --ray`` and URLs on the command line, with a real cluster and a real S3 server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+from dvmsr import NetworkConfig, Upscaler
+from dvmsr.cli.commands import app
+from dvmsr.images import read_image
+from dvmsr.weights import save_weights
+
+COMMAND = [sys.executable, "-m", "dvmsr", "upscale"]
+PROGRAM = Path(__file__).with_name("cluster_program.py")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    """The environment for a server that answers as S3 does, with a bucket."""
+    log = tmp_path_factory.mktemp("s3") / "log"
+    with log.open("w") as stream:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stdout=stream, stderr=stream
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+            assert time.monotonic() < deadline, log.read_text()
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        keys = {
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        environment = {**os.environ, **keys, "AWS_ENDPOINT_URL": found[0], "OMP_NUM_THREADS": "1"}
+        program = "import s3fs; s3fs.S3FileSystem().mkdir('photos')"
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+        yield environment
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def address(s3):
+    """The address of a cluster that can reach the server."""
+    program = subprocess.Popen(
+        [sys.executable, str(PROGRAM)], env=s3, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    found = ""
+    for line in program.stdout:
+        if re.fullmatch(r"[\d.]+:\d+", line.strip()):
+            found = line.strip()
+            break
+    assert found, "the cluster has not begun"
+    yield found
+    program.communicate()
+
+
+@pytest.fixture(scope="module")
+def weights(make_weights, tmp_path_factory):
+    noise = make_weights(NetworkConfig(channels=16, blocks=1, vimms_per_block=1))
+    path = tmp_path_factory.mktemp("weights") / "noise.safetensors"
+    save_weights(path, noise.parameters, noise.config)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, write_noise):
+    for number in range(5):
+        write_noise(tmp_path / "in" / f"{number}.png", height=12, width=9 + number, seed=number)
+    return tmp_path / "in"
+
+
+def upscale(environment, *arguments, cwd=None):
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=180, check=False
+    )
+
+
+def test_a_folder_with_a_damaged_image(s3, address, weights, folder, tmp_path):
+    # Its header is whole, so that it is a worker that finds out.
+    content = (folder / "3.png").read_bytes()
+    (folder / "3.png").write_bytes(content[: len(content) // 2])
+    # Relative names: the cluster's processes work in other folders.
+    arguments = ("in", "-o", "out", "--weights", weights, "--report", "told.json", "--ray", address)
+    run = upscale(s3, *arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "5 images for 2 processors of 2 machines" in run.stderr
+    assert run.stdout.splitlines()[-1].startswith("4 of 5 images enlarged in ")
+    assert re.search(r"^dvmsr: error: in/3\.png: [^\n]+$", run.stderr, re.MULTILINE)
+    assert "Traceback" not in run.stderr
+    report = json.loads((tmp_path / "told.json").read_text())
+    assert report["counts"] == {"enlarged": 4, "finished before": 0, "failed": 1, "passed over": 0, "left": 0}
+    assert {entry["target"] for entry in report["files"] if entry["status"] == "enlarged"} == {
+        f"out/{number}_x4.png" for number in (0, 1, 2, 4)
+    }
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"{number}_x4.png" for number in (0, 1, 2, 4)
+    ]
+    expected = Upscaler(weights, threads=1).upscale(read_image(folder / "1.png"))
+    assert np.array_equal(read_image(tmp_path / "out" / "1_x4.png"), expected)
+    again = upscale(s3, *arguments, cwd=tmp_path)
+    assert "finished before: 4 images" in again.stderr
+
+
+def test_s3_to_s3(s3, address, weights, folder, tmp_path):
+    program = f"import s3fs; s3fs.S3FileSystem().put({str(folder)!r}, 'photos/', recursive=True)"
+    subprocess.run([sys.executable, "-c", program], env=s3, check=True, timeout=60)
+    source, results = "s3://photos/in", "s3://photos/large"
+    run = upscale(s3, source, "-o", results, "--weights", weights, "--ray", address)
+    assert (run.returncode, run.stdout.splitlines()[-1].split(" in ")[0]) == (0, "5 of 5 images enlarged")
+    assert f"{source}/2.png 11x12 -> {results}/2_x4.png 44x48" in run.stdout
+    # The same without a cluster, onto this machine; and again, with nothing left to do.
+    here = upscale(s3, source, "-o", tmp_path / "here", "--weights", weights, "--threads", 1)
+    assert here.returncode == 0, here.stderr
+    again = upscale(s3, source, "-o", results, "--weights", weights, "--threads", 1)
+    assert "0 of 5 images enlarged" in again.stdout
+    assert "5 finished before" in again.stdout
+    program = (
+        f"import s3fs; s3fs.S3FileSystem().get('photos/large', {str(tmp_path / 'got')!r}, recursive=True)"
+    )
+    subprocess.run([sys.executable, "-c", program], env=s3, check=True, timeout=60)
+    names = sorted(path.name for path in (tmp_path / "got").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "here").iterdir())
+    for name in names:
+        assert np.array_equal(read_image(tmp_path / "got" / name), read_image(tmp_path / "here" / name))
+
+
+def test_no_such_bucket(s3, weights):
+    run = upscale(s3, "s3://none/in", "-o", "s3://photos/out", "--weights", weights)
+    assert run.returncode == 2
+    assert re.fullmatch(r"dvmsr: error: s3://none/in: [^\n]+\n", run.stderr)
+
+
+def test_interrupted(s3, address, write_noise, tmp_path):
+    """Ctrl-C: exit code 130, nothing half, and what is done is kept."""
+    for number in range(40):
+        write_noise(tmp_path / "in" / f"{number:02}.png", height=150, width=150, seed=number)
+    command = [*COMMAND, "in", "-o", "out", "--report", "told.json", "--ray", address]
+    run = subprocess.Popen(command, env=s3, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    run.stdout.readline()
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=60)
+    assert run.returncode == 130
+    counts = json.loads((tmp_path / "told.json").read_text())["counts"]
+    assert counts["enlarged"] >= 1
+    assert counts["left"] > 0
+    assert counts["enlarged"] + counts["left"] == 40
+    deadline = time.monotonic() + 30
+    while any(path.name.startswith(".") for path in (tmp_path / "out").iterdir()):
+        assert time.monotonic() < deadline, "something half is left"
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "address", "inputs"),
+    [
+        (["--ray", "in"], "auto", ["in"]),
+        (["in", "--ray"], "auto", ["in"]),
+        (["in", "--ray", "-o", "out"], "auto", ["in"]),
+        (["--ray", "10.0.0.1:6379", "in"], "10.0.0.1:6379", ["in"]),
+        (["--ray", "ray://head:10001", "in"], "ray://head:10001", ["in"]),
+        (["--ray=local", "in"], "local", ["in"]),
+        (["--", "--ray"], None, ["--ray"]),
+    ],
+)
+def test_the_address_is_optional(arguments, address, inputs):
+    command = typer.main.get_command(app).commands["upscale"]
+    context = command.make_context("upscale", [*arguments])
+    assert (context.params["ray"], context.params["inputs"]) == (address, inputs)
+
+
+def test_nobody_answers(s3, weights, folder, tmp_path):
+    run = upscale(s3, folder, "-o", tmp_path / "out", "--weights", weights, "--ray", "127.0.0.1:1")
+    assert run.returncode == 2
+    assert re.fullmatch(r"dvmsr: error: --ray 127\.0\.0\.1:1: no cluster answers there [^\n]+\n", run.stderr)
