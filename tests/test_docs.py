@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,11 +24,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for kind, image in (("HR", cat), ("LR", imresize(cat, 1 / 4))):
         (tmp_path / "Set5" / "x4" / kind).mkdir(parents=True)
         Image.fromarray(image).save(tmp_path / "Set5" / "x4" / kind / "cat.png")
+    with av.open(str(tmp_path / "clip.mp4"), "w") as clip:
+        stream = clip.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        frames = [av.VideoFrame.from_ndarray(cat[row : row + 24, :32].copy(), "rgb24") for row in range(3)]
+        clip.mux([packet for frame in (*frames, None) for packet in stream.encode(frame)])
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("page", ["library", "onnx"])
+@pytest.mark.parametrize("page", ["library", "onnx", "video"])
 def test_python_of_a_page(folder, page, capsys):
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))

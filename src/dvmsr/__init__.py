@@ -17,6 +17,7 @@ __all__ = [
     "MissingExtraError",
     "NetworkConfig",
     "Upscaler",
+    "VideoError",
     "WeightsError",
     "upscale",
     "upscale_files",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         ImageReadError,
         ImageWriteError,
         MissingExtraError,
+        VideoError,
         WeightsError,
     )
     from dvmsr.inference import Upscaler, upscale

@@ -66,6 +66,32 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
 
 
+def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name.
+
+    Args:
+        partial: The file, in the target's folder.
+        target: Its name.
+        overwrite: Whether a file that has the name is replaced.
+
+    Raises:
+        FileExistsError: There is one, and it is not to be replaced.
+        OSError: It cannot be named so.
+    """
+    if not overwrite:
+        try:
+            # Unlike renaming, fails where the target has come to exist.
+            os.link(partial, target)
+            return
+        except FileExistsError:
+            raise
+        except OSError as error:
+            # A file system without hard links: whoever takes the name between these two lines loses it.
+            if target.exists():
+                raise FileExistsError(target) from error
+    partial.replace(target)
+
+
 def remove_abandoned(folder: Path) -> None:
     """Remove the unfinished files that dead processes left in a folder, as far as that is allowed."""
     with suppress(OSError), os.scandir(folder) as entries:

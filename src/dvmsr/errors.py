@@ -5,6 +5,7 @@
     ├── ImageError
     │   ├── ImageReadError   a file that is missing, empty, damaged or no image
     │   └── ImageWriteError  a target that exists, cannot be written, or a full disk
+    ├── VideoError           a video that is missing, damaged, or cannot be read or written
     ├── WeightsError         a file of weights that is missing, damaged or of another network
     ├── DatasetError         a folder of images that does not hold what it should
     ├── ExportError          a network that cannot be written for another runtime
@@ -41,6 +42,10 @@ class ImageReadError(ImageError):
 
 class ImageWriteError(ImageError):
     """A target that exists, cannot be written, or a full disk."""
+
+
+class VideoError(DvmsrError):
+    """A video that is missing, damaged, or cannot be read or written."""
 
 
 class WeightsError(DvmsrError):

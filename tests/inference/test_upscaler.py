@@ -372,3 +372,11 @@ class TestShortForm:
     def test_missing_file(self, weights, tmp_path):
         with pytest.raises(ImageReadError, match="no such file"):
             dvmsr.upscale(tmp_path / "none.png", weights=weights)
+
+
+def test_fingerprint_tells_what_results_depend_on():
+    clean = Upscaler()
+    assert clean.fingerprint == Upscaler(threads=1).fingerprint == Upscaler(model="auto").fingerprint
+    others = [Upscaler(precision="bf16"), Upscaler(model="photo"), clean.with_strength(0.5)]
+    assert len({clean.fingerprint, *(other.fingerprint for other in others)}) == 4
+    assert clean.with_strength(1).fingerprint == Upscaler(model="photo").fingerprint

@@ -23,6 +23,7 @@ from dvmsr.cli.printing import give_up, say
 from dvmsr.cli.signals import exit_code
 from dvmsr.cli.train import train
 from dvmsr.cli.upscale import upscale
+from dvmsr.cli.video import video
 from dvmsr.cli.web import web
 from dvmsr.errors import DvmsrError, is_lack_of_memory, options_named
 
@@ -109,6 +110,13 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         'dvmsr upscale "scans/*.tif" --format jpeg --quality 90 --report done.json',
         "dvmsr upscale s3://bucket/photos -o s3://bucket/large --ray",
         "curl -s URL | dvmsr upscale - -o - --format png > large.png",
+    ),
+    video: (
+        "dvmsr video clip.mp4 -o large.mp4",
+        "dvmsr video clip.mp4 -o large.mkv --size 3840x2160 --codec h265 --crf 18",
+        "dvmsr video clip.mp4 -o large.mp4 --preview 4",
+        "dvmsr video film.mkv -o part.mkv --start 12:30 --end 14:00",
+        "dvmsr video banner.gif -o banner.webp --scale 2",
     ),
     web: (
         "dvmsr web",

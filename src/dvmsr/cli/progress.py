@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dvmsr.batch import Done, Failed, FileTask, Progress
 from dvmsr.cli.printing import printable, say
-from dvmsr.cli.quantities import megapixels
+from dvmsr.cli.quantities import images, megapixels
 
 if TYPE_CHECKING:
     from dvmsr.cli.progress_bar import ProgressBar
@@ -32,7 +32,7 @@ class RunProgress:
         self._single = tasks[0].source.name if len(tasks) == 1 else None
         self._count = len(tasks)
         self._total = sum(task.work for task in tasks)
-        self._counts_pixels = all(task.size_is_known for task in tasks)
+        self._quantity = megapixels if all(task.size_is_known for task in tasks) else images
         self._ended = 0
         self._ended_work = 0
         self._under_way: dict[Path, int] = {}
@@ -41,7 +41,7 @@ class RunProgress:
         if tasks and sys.stderr is not None and sys.stderr.isatty():
             from dvmsr.cli.progress_bar import ProgressBar
 
-            self._bar = ProgressBar(self._label, counts_pixels=self._counts_pixels)
+            self._bar = ProgressBar(self._label, self._quantity)
 
     def __enter__(self) -> RunProgress:
         if self._bar is not None:
@@ -90,5 +90,4 @@ class RunProgress:
         rate = finished / (now - self._start)
         left = timedelta(seconds=round((self._total - finished) / rate))
         percent = 100 * finished // self._total
-        pace = f"{megapixels(rate)}/s" if self._counts_pixels else f"{rate:.2f} images/s"
-        say(f"{self._label}: {percent} %, {pace}, {left} left", error=True)
+        say(f"{self._label}: {percent} %, {self._quantity(rate)}/s, {left} left", error=True)

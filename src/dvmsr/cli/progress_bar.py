@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from dvmsr.cli.quantities import megapixels
-
 
 class _Rate(ProgressColumn):
-    """Finished megapixels of the input per second, or images where their sizes are not known."""
+    """What is finished in a second."""
 
-    def __init__(self, counts_pixels: bool) -> None:
+    def __init__(self, quantity: Callable[[float], str]) -> None:
         super().__init__()
-        self._counts_pixels = counts_pixels
+        self._quantity = quantity
 
     def render(self, task: Task) -> Text:
-        if not task.speed:
-            return Text("")
-        pace = f"{megapixels(task.speed)}/s" if self._counts_pixels else f"{task.speed:.2f} images/s"
-        return Text(pace, style="progress.data.speed")
+        return Text(f"{self._quantity(task.speed)}/s" if task.speed else "", style="progress.data.speed")
 
 
 class ProgressBar:
@@ -29,15 +26,15 @@ class ProgressBar:
 
     Args:
         label: What to call the work.
-        counts_pixels: Whether pixels are counted; else images.
+        quantity: Says how much is finished, for the rate.
     """
 
-    def __init__(self, label: str, *, counts_pixels: bool) -> None:
+    def __init__(self, label: str, quantity: Callable[[float], str]) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
-            _Rate(counts_pixels),
+            _Rate(quantity),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
@@ -52,6 +49,6 @@ class ProgressBar:
         """Take the bar away."""
         self._progress.stop()
 
-    def update(self, label: str, finished: int, total: int) -> None:
-        """Show a new state: what to call the work, how much is finished, and all."""
+    def update(self, label: str, finished: int, total: int | None) -> None:
+        """Show a new state: what to call the work, how much is finished, and all, where that is known."""
         self._progress.update(self._task, description=escape(label), completed=finished, total=total)

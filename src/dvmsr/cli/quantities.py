@@ -10,6 +10,11 @@ def megapixels(pixels: float) -> str:
     return f"{pixels / 1e6:.3g} MP"
 
 
+def images(count: float) -> str:
+    """A number of images as a text."""
+    return f"{count:.2f} images"
+
+
 def duration(seconds: float) -> str:
     """A time as a text: 0.25 s, 45.12 s, 2:05:00."""
     return f"{seconds:.2f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))

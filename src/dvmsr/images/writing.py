@@ -14,7 +14,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from dvmsr.atomic import unfinished_file
+from dvmsr.atomic import publish, unfinished_file
 from dvmsr.errors import ArgumentError, ImageWriteError, setting
 from dvmsr.images.decoding import reason
 from dvmsr.images.encoding import DEFAULT_ENCODING, FORMATS, Encoding, EncodingError, encode
@@ -145,7 +145,7 @@ def new_file(path: Path, source: ImageReader, width: int, height: int, overwrite
             # So that a later run sees whether it is of this source, as it is then.
             times = source.path.stat()
             os.utime(partial, ns=(times.st_atime_ns, times.st_mtime_ns))
-            _publish(partial, target, overwrite)
+            publish(partial, target, overwrite=overwrite)
         except FileExistsError as error:
             raise _exists(path) from error
         except OSError as error:
@@ -163,21 +163,6 @@ def check_pictures(path: Path, sources: Sequence[ImageReader]) -> None:
         raise ImageWriteError(f"{path}: expected a WebP or GIF file for an animation of {frames} frames")
     if len(sources) > 1 and not FORMATS[path.suffix.lower()].pages:
         raise ImageWriteError(f"{path}: expected a TIFF file for {len(sources)} pages")
-
-
-def _publish(partial: Path, target: Path, overwrite: bool) -> None:
-    if not overwrite:
-        try:
-            # Unlike renaming, fails where the target has come to exist.
-            os.link(partial, target)
-            return
-        except FileExistsError:
-            raise
-        except OSError as error:
-            # A file system without hard links: whoever takes the name between these two lines loses it.
-            if target.exists():
-                raise FileExistsError(target) from error
-    partial.replace(target)
 
 
 def _exists(path: Path) -> ImageWriteError:

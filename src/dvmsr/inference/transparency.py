@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import tee
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from dvmsr.images import ImageReader, imresize, neighbourhoods, spread_colours
 
 if TYPE_CHECKING:
     from dvmsr.engine import Profile
-    from dvmsr.inference.sized import SizedUpscaler
+    from dvmsr.inference.sized import Size, SizedUpscaler
+
+    _Interpolation = Callable[[SizedUpscaler, Iterator[NDArray[Any]]], Iterator[NDArray[Any]]]
 
 ALPHA_METHODS = ("network", "bicubic")
 """How transparency can be enlarged."""
@@ -54,43 +57,98 @@ def enlarge_rows(
         raise ArgumentError(f'alpha must be "network" or "bicubic", got {alpha!r}')
     samples = reader.samples(rows)
     for _ in range(reader.frames):
-        yield from _enlarge_frame(upscaler, reader, _take(samples, reader.height), rows, alpha, on_profile)
+        frame = _take(samples, reader.height)
+        if not reader.has_alpha:
+            yield from upscaler.stream(map(_rgb, frame), reader.width, on_profile=on_profile)
+        elif reader.opaque:
+            yield from _enlarge_opaque(upscaler, frame, reader.width, on_profile)
+        else:
+            bicubic = None
+            if alpha == "bicubic":
+                # A frame is held as a whole anyway, where it is decoded and where it is encoded.
+                bicubic = _interpolated if reader.frames > 1 else partial(_read_again, reader, rows)
+            size = (reader.width, reader.height)
+            yield from _enlarge_transparent(upscaler, frame, size, bicubic, on_profile)
 
 
-def _enlarge_frame(
+def enlarge_pixels(
+    upscaler: SizedUpscaler, pixels: NDArray[Any], rows: int, *, alpha: str = "network"
+) -> Iterator[NDArray[Any]]:
+    """Enlarge an image in memory with its transparency, as ``enlarge_rows`` does a file.
+
+    Args:
+        upscaler: The network, and the size that it shall make.
+        pixels: (H, W, 3), or with alpha (H, W, 4), of unsigned integers.
+        rows: Rows to take at a time, from 1.
+        alpha: As for ``enlarge_rows``.
+
+    Yields:
+        Blocks of (n, target width, channels) of the same type.
+
+    Raises:
+        ArgumentError: ``alpha`` is another word.
+    """
+    if alpha not in ALPHA_METHODS:
+        raise ArgumentError(f'alpha must be "network" or "bicubic", got {alpha!r}')
+    width = pixels.shape[1]
+    samples = (pixels[top : top + rows] for top in range(0, len(pixels), rows))
+    if pixels.shape[2] == 3:
+        yield from upscaler.stream(map(_rgb, samples), width)
+    elif pixels[..., 3].min() == np.iinfo(pixels.dtype).max:
+        yield from _enlarge_opaque(upscaler, samples, width, None)
+    else:
+        bicubic = _interpolated if alpha == "bicubic" else None
+        yield from _enlarge_transparent(upscaler, samples, (width, len(pixels)), bicubic, None)
+
+
+def _enlarge_opaque(
     upscaler: SizedUpscaler,
-    reader: ImageReader,
     samples: Iterator[NDArray[Any]],
-    rows: int,
-    alpha: str,
+    width: int,
     on_profile: Callable[[Profile], object] | None,
 ) -> Iterator[NDArray[Any]]:
-    width = reader.width
-    if not reader.has_alpha:
-        yield from upscaler.stream(map(_rgb, samples), width, on_profile=on_profile)
-        return
-    if reader.opaque:
-        opaque = (_rgb(block[..., :-1]) for block in samples)
-        for block in upscaler.stream(opaque, width, on_profile=on_profile):
-            full = np.full((*block.shape[:2], 1), np.iinfo(block.dtype).max, block.dtype)
-            yield np.concatenate([block, full], axis=2)
-        return
+    """Enlarge an image with alpha of which every pixel is opaque."""
+    opaque = (_rgb(block[..., :-1]) for block in samples)
+    for block in upscaler.stream(opaque, width, on_profile=on_profile):
+        full = np.full((*block.shape[:2], 1), np.iinfo(block.dtype).max, block.dtype)
+        yield np.concatenate([block, full], axis=2)
+
+
+def _enlarge_transparent(
+    upscaler: SizedUpscaler,
+    samples: Iterator[NDArray[Any]],
+    source: Size,
+    bicubic: _Interpolation | None,
+    on_profile: Callable[[Profile], object] | None,
+) -> Iterator[NDArray[Any]]:
+    """Enlarge an image with alpha, which ``bicubic`` interpolates; None sends it through the network."""
+    width = source[0]
     samples, again, near = tee(spread_colours(samples), 3)
     colours = upscaler.stream((_rgb(block[..., :-1]) for block in samples), width, on_profile=on_profile)
-    if alpha == "network":
+    if bicubic is None:
         grey = upscaler.stream((_rgb(block[..., -1:]) for block in again), width)
-        ranges = neighbourhoods((block[..., -1:] for block in near), upscaler.target, (width, reader.height))
+        ranges = neighbourhoods((block[..., -1:] for block in near), upscaler.target, source)
         both = _side_by_side((_mean(block) for block in grey), ranges)
         yield from _side_by_side(colours, map(_exact_where_flat, both))
         return
-    del near
-    if reader.frames == 1:
-        del again
-        yield from _side_by_side(colours, reader.bicubic_alpha(*upscaler.target, rows))
-    else:
-        # A frame is held as a whole anyway, where it is decoded and where it is encoded.
-        whole = np.concatenate([block[..., -1:] for block in again])
-        yield from _side_by_side(colours, [imresize(whole, output_size=upscaler.target[::-1])])
+    interpolated = bicubic(upscaler, again)
+    # Or all rows would be kept for them.
+    del again, near
+    yield from _side_by_side(colours, interpolated)
+
+
+def _interpolated(upscaler: SizedUpscaler, samples: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    whole = np.concatenate([block[..., -1:] for block in samples])
+    yield imresize(whole, output_size=upscaler.target[::-1])
+
+
+def _read_again(
+    reader: ImageReader,
+    rows: int,
+    upscaler: SizedUpscaler,
+    samples: Iterator[NDArray[Any]],  # noqa: ARG001 - as of _interpolated
+) -> Iterator[NDArray[Any]]:
+    return reader.bicubic_alpha(*upscaler.target, rows)
 
 
 def _take(blocks: Iterator[NDArray[Any]], height: int) -> Iterator[NDArray[Any]]:

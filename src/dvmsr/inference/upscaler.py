@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from dvmsr.config import NetworkConfig
 from dvmsr.engine import Engine, EngineStream, Profile, available_threads, whole_number
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.arrays import PillowImage, as_given, as_rgb, is_pillow_image
@@ -43,15 +43,15 @@ class _Shipped:
     def __init__(self, device: str, precision: str) -> None:
         self._device = device
         self._precision = precision
-        self._made: dict[float, tuple[NetworkConfig, RowEngine]] = {}
+        self._made: dict[float, tuple[Weights, RowEngine]] = {}
         self._lock = Lock()
 
-    def network(self, strength: float) -> tuple[NetworkConfig, RowEngine]:
+    def network(self, strength: float) -> tuple[Weights, RowEngine]:
         with self._lock:
             if strength not in self._made:
                 weights = load_model("photo", strength)
                 engine = make_engine(weights, self._device, self._precision)
-                self._made[strength] = (weights.config, engine)
+                self._made[strength] = (weights, engine)
             return self._made[strength]
 
 
@@ -101,6 +101,7 @@ class Upscaler:
         else:
             loaded = weights if isinstance(weights, Weights) else load_weights(weights)
         self.config = loaded.config
+        self._asked = (loaded, device, precision)
         self._engine = make_engine(loaded, device, precision)
 
     @classmethod
@@ -149,6 +150,15 @@ class Upscaler:
         """Whether the native engine computes, on the CPU."""
         return isinstance(self._engine, Engine)
 
+    @property
+    def fingerprint(self) -> str:
+        """What results depend on, as a hash: the weights, the device, and what is computed in."""
+        weights, device, precision = self._asked
+        digest = hashlib.sha256(f"{weights.config} {device} {precision}".encode())
+        for name in sorted(weights.parameters):
+            digest.update(name.encode() + np.ascontiguousarray(weights.parameters[name]).tobytes())
+        return digest.hexdigest()
+
     def with_threads(self, threads: int) -> Upscaler:
         """Return the same network for another number of threads; the weights are shared.
 
@@ -176,7 +186,9 @@ class Upscaler:
             )
         other = copy(self)
         other.model = "photo"
-        other.config, other._engine = self._shipped.network(strength)
+        weights, other._engine = self._shipped.network(strength)
+        other.config = weights.config
+        other._asked = (weights, *self._asked[1:])
         return other
 
     @overload
