@@ -70,7 +70,9 @@ def head_bytes_per_image() -> float:
     ]
     report = BatchReport(_left=dict.fromkeys(tasks))
     for task in tasks:
-        file = UpscaledFile(task.source, task.target, 640, 480, 2560, 1920, 640 * 480, 1, 1.5)
+        file = UpscaledFile(
+            task.source, task.target, 640, 480, 2560, 1920, pixels=307_200, pictures=1, seconds=1.5
+        )
         report.add(Done(task, replace(file)))
     return (resident_bytes() - before) / PLANNED
 

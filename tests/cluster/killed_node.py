@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import ray
-from starting import start_cluster, start_node
+from starting import children, start_cluster, start_node
 
 from dvmsr.batch import BatchReport, plan_files
 from dvmsr.cluster import ClusterSettings, run_tasks_on_ray
@@ -24,14 +24,7 @@ from dvmsr.weights import load_weights
 def works(node) -> bool:
     """Whether a node's worker is at an image: Ray names its process after the task then."""
     (raylet,) = node.all_processes["raylet"]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == raylet.process.pid and (process / "cmdline").read_bytes().startswith(b"ray::dvmsr"):
-                return True
-        except (OSError, ValueError):
-            continue
-    return False
+    return any(command.startswith(b"ray::dvmsr") for command in children(raylet.process.pid).values())
 
 
 def main(folder: str, results: str, rounds: int = 1) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
 from ray.cluster_utils import Cluster
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
@@ -27,12 +32,26 @@ def start_node(cluster: Cluster):
     return _patiently(lambda: cluster.add_node(**NODE))
 
 
+def children(parent: int) -> dict[int, bytes]:
+    """Return the processes that a process has begun, with their command lines."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
+            if int((process / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found[int(process.name)] = (process / "cmdline").read_bytes()
+    return found
+
+
 def _patiently(begin):
     """Ray gives a process 30 seconds to begin, which on a machine with much else to do it may miss."""
     for _ in range(ATTEMPTS - 1):
+        before = children(os.getpid())
         try:
             return begin()
         except Exception as error:
             if "timed out during startup" not in str(error):
                 raise
+        for process in children(os.getpid()).keys() - before.keys():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
     return begin()

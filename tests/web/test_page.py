@@ -79,6 +79,17 @@ def test_download_has_the_command_lines_bytes(open_page, server, pictures, comma
     assert found.path().read_bytes() == expected.read_bytes()
 
 
+def test_a_quality_is_for_formats_that_have_one(open_page, server, pictures, command_line):
+    page = open_page(server)
+    add(page, pictures["cat.png"], pictures["p3.jpg"])
+    page.get_by_label("Quality of").fill("40")
+    page.get_by_role("button", name="Enlarge all 2").click()
+    for name, arguments in (("cat.png", ()), ("p3.jpg", ("--quality", "40"))):
+        button(page, "Compare", name).wait_for()
+        found = download(page, name)
+        assert found.path().read_bytes() == command_line(pictures[name], *arguments).read_bytes()
+
+
 def test_a_queue_goes_on_past_a_broken_file(open_page, server, pictures, command_line, shoot):
     page = open_page(server)
     names = ["cat.png", "broken.jpg", "text.png", "alpha.png"]

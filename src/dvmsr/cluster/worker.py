@@ -63,9 +63,13 @@ def enlarge(work: Work, task: FileTask) -> Done | Failed:
     Returns:
         What became of it.
     """
-    event = _left_behind(work, task) or do_task(
-        _upscaler(work.network), task, work.options, hashes=work.hashes
-    )
+    event = _left_behind(work, task)
+    if event is None:
+        event = do_task(_upscaler(work.network), task, work.options, hashes=work.hashes)
+        if isinstance(event, Failed):
+            # A machine that was only thought to be dead may have done it meanwhile.
+            done = _left_behind(work, task)
+            event = done if isinstance(done, Done) else event
     return _portable(event)
 
 
@@ -98,26 +102,22 @@ def _left_behind(work: Work, task: FileTask) -> Done | Failed | None:
     try:
         if not is_finished(task):
             return None
-        width, height, target_width, target_height = _sizes(task)
     except (DvmsrError, OSError) as error:
         return Failed(task, error)
+    # Its pictures are not counted again.
     file = UpscaledFile(
         source=task.source,
         target=task.target,
-        width=width,
-        height=height,
-        target_width=target_width,
-        target_height=target_height,
-        pixels=width * height * task.pictures,
-        pictures=task.pictures,
+        width=task.width,
+        height=task.height,
+        target_width=task.target_width,
+        target_height=task.target_height,
+        pixels=task.work,
+        pictures=1,
         seconds=0.0,
         notes=(ALREADY,),
     )
     return Done(task, file)
-
-
-def _sizes(task: FileTask) -> tuple[int, int, int, int]:
-    return task.width, task.height, task.target_width, task.target_height
 
 
 def _portable(event: Done | Failed) -> Done | Failed:

@@ -211,7 +211,7 @@ class WorkQueue:
                 if isinstance(event, Failed):
                     return State.FAILED, picture.tell(event.failure.message)
                 if isinstance(event, Progress):
-                    picture.part_done = event.finished / (task.width * task.height)
+                    picture.part_done = event.finished / task.work
                 if picture.stop.is_set():
                     return State.CANCELLED, ""
                 if time.monotonic() - picture.started > self._limits.seconds:

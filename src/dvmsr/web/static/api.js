@@ -25,7 +25,8 @@ export function upload(file, { onProgress, signal }) {
       if (request.status === 201) resolve(request.response);
       else reject(new Error(request.response?.error ?? `the server answered ${request.status}`));
     };
-    request.onerror = () => reject(new Error(`${file.name} could not be sent; is the page's program still running?`));
+    request.onerror = () =>
+      reject(new Error(`${file.name} could not be sent; is the page's program still running?`));
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     signal.addEventListener("abort", () => request.abort());
     request.send(file);

@@ -39,7 +39,8 @@ async function filesOf(transfer) {
 
 async function enter(entry, found) {
   if (entry.isFile) {
-    if (!entry.name.startsWith(".")) found.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    if (!entry.name.startsWith("."))
+      found.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
     return;
   }
   const reader = entry.createReader();

@@ -40,7 +40,8 @@ async function start() {
   });
   takeIn(element("choose"), addFiles);
   element("enlarge-all").onclick = enlargeAll;
-  element("cancel-all").onclick = () => rows.filter((row) => row.atWork || row.state === "uploading").forEach(cancel);
+  element("cancel-all").onclick = () =>
+    rows.filter((row) => row.atWork || row.state === "uploading").forEach(cancel);
   element("remove-all").onclick = removeAll;
   await look();
   planAll();
@@ -52,7 +53,10 @@ function addFiles(files) {
     const row = addRow({ name: file.name, state: "uploading", progress: 0 });
     if (file.size > limits.file_bytes) {
       const most = bytes(limits.file_bytes);
-      refuse(row, `${file.name} has ${bytes(file.size)}, and a file may have ${most} here; take a smaller file`);
+      refuse(
+        row,
+        `${file.name} has ${bytes(file.size)}, and a file may have ${most} here; take a smaller file`,
+      );
     } else toSend.push({ file, row });
   }
   if (files.length) announce(`${count(files.length, "picture")} added`);
@@ -106,7 +110,7 @@ function refuse(row, sentence) {
 async function enlarge(row) {
   if (!settings.check()) return;
   try {
-    row.update(await ask("POST", picturePath(row.picture, "/enlarge"), settings.values()));
+    row.update(await ask("POST", picturePath(row.picture, "/enlarge"), settings.values(row.picture)));
   } catch (error) {
     row.update({ error: error.message });
     announce(error.message);
@@ -220,12 +224,20 @@ function tellChange(row) {
 // What the settings would make of each picture that is not enlarged.
 async function planAll() {
   settings.showTransparency(rows.some((row) => row.picture.has_alpha));
-  if (!settings.valid || !rows.some((row) => row.picture.id)) return;
+  if (!settings.valid) return;
+  // By what is asked for: a quality is only for pictures whose format has one.
+  const groups = new Map();
+  for (const row of rows.filter((each) => each.picture.id)) {
+    const asked = JSON.stringify(settings.values(row.picture));
+    groups.set(asked, [...(groups.get(asked) ?? []), row]);
+  }
   try {
-    const plans = await ask("POST", "api/plan", settings.values());
-    for (const row of rows.filter((each) => plans[each.picture.id])) {
-      row.plan = plans[row.picture.id];
-      row.show();
+    for (const [asked, group] of groups) {
+      const plans = await ask("POST", "api/plan", JSON.parse(asked));
+      for (const row of group.filter((each) => plans[each.picture.id])) {
+        row.plan = plans[row.picture.id];
+        row.show();
+      }
     }
     overview();
   } catch (error) {
@@ -255,7 +267,8 @@ function summary(open, atWork, done) {
   if (failed) parts.push(`${failed} failed`);
   const left = atWork.map((row) => row.picture.seconds_left);
   if (atWork.length) {
-    const takes = left.includes(null) || left.includes(undefined) ? "" : `, about ${duration(Math.max(...left))} left`;
+    const takes =
+      left.includes(null) || left.includes(undefined) ? "" : `, about ${duration(Math.max(...left))} left`;
     parts.push(`${atWork.length} at work${takes}`);
   }
   const wanted = open.map((row) => row.plan?.seconds);
@@ -273,7 +286,8 @@ function gone(error) {
   const banner = element("gone");
   banner.hidden = !error;
   if (error && !banner.textContent) {
-    banner.textContent = "The program behind this page does not answer. Start it again with dvmsr web, then go on here.";
+    banner.textContent =
+      "The program behind this page does not answer. Start it again with dvmsr web, then go on here.";
   }
   if (!error) banner.textContent = "";
 }

@@ -52,7 +52,8 @@ export class Row {
     setText(this.part(".name"), picture.name);
     setText(this.part(".facts"), this.facts());
     this.showProgress();
-    const problem = picture.error || (this.state === "ready" || this.state === "cancelled" ? this.plan?.problem : "");
+    const problem =
+      picture.error || (this.state === "ready" || this.state === "cancelled" ? this.plan?.problem : "");
     this.part(".problem").hidden = !problem;
     setText(this.part(".problem"), problem ?? "");
     this.showNotes(picture.result?.notes ?? []);
@@ -69,7 +70,8 @@ export class Row {
     const from = size(picture.width, picture.height);
     if (picture.result) {
       const { width, height, seconds, choice } = picture.result;
-      const facts = `${from} → ${size(width, height)}, ${bytes(picture.result.bytes)}, in ${duration(seconds)} (${picture.settings})`;
+      const made = `${from} → ${size(width, height)}, ${bytes(picture.result.bytes)}`;
+      const facts = `${made}, in ${duration(seconds)} (${picture.settings})`;
       if (!choice) return facts;
       const network = choice.strength ? `photo ${choice.strength}` : "clean";
       return `${facts}; network ${network}: ${choice.reason}`;
@@ -102,7 +104,9 @@ export class Row {
     const list = this.part(".notes");
     list.hidden = !notes.length;
     if (list.children.length === notes.length) return;
-    list.replaceChildren(...notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
+    list.replaceChildren(
+      ...notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })),
+    );
   }
 
   showButtons() {

@@ -3,7 +3,25 @@
 const KEPT = "dvmsr-settings";
 const LOSSY = ["jpg", "webp", "avif"];
 const HAVING_LOSSLESS = ["webp", "avif"];
-const FIELDS = ["size-kind", "scale", "long", "frame-width", "frame-height", "model", "strength", "format", "quality", "lossless", "alpha"];
+const FIELDS = [
+  "size-kind",
+  "scale",
+  "long",
+  "frame-width",
+  "frame-height",
+  "model",
+  "strength",
+  "format",
+  "quality",
+  "lossless",
+  "alpha",
+];
+
+// What a picture becomes that keeps its format.
+function ownFormat(picture) {
+  const suffix = picture.name.split(".").pop().toLowerCase();
+  return suffix === "jpeg" ? "jpg" : suffix;
+}
 
 export class Settings {
   constructor(form, about, onChange) {
@@ -27,8 +45,8 @@ export class Settings {
     return this.form.querySelector(`#${name}`);
   }
 
-  // What each name of the server's is, where the form says it.
-  values() {
+  // What each name of the server's is for a picture, where the form says it.
+  values(picture) {
     const text = (name) => this.field(name).value.trim();
     const kind = text("size-kind");
     const format = text("format");
@@ -38,12 +56,13 @@ export class Settings {
     if (kind === "long") settings.size = `long=${text("long")}`;
     if (kind === "frame") settings.size = `${text("frame-width")}x${text("frame-height")}`;
     if (this.field("lossless").checked && HAVING_LOSSLESS.includes(format)) settings.lossless = true;
-    else if (text("quality") && this.hasQuality(format)) settings.quality = Number(text("quality"));
+    else if (text("quality") && this.hasQuality(format || ownFormat(picture)))
+      settings.quality = Number(text("quality"));
     return settings;
   }
 
   hasQuality(format) {
-    return format === "" || LOSSY.includes(format);
+    return LOSSY.includes(format);
   }
 
   // What is wrong in the form is told by the browser, beside the field.
@@ -67,9 +86,10 @@ export class Settings {
     this.field("strength").disabled = !mixes;
     const format = this.field("format").value;
     const lossless = HAVING_LOSSLESS.includes(format) && this.field("lossless").checked;
+    const mayHaveQuality = format === "" || this.hasQuality(format);
     this.form.querySelector("#lossless-field").hidden = !HAVING_LOSSLESS.includes(format);
-    this.form.querySelector("#quality-field").hidden = lossless || !this.hasQuality(format);
-    this.field("quality").disabled = lossless || !this.hasQuality(format);
+    this.form.querySelector("#quality-field").hidden = lossless || !mayHaveQuality;
+    this.field("quality").disabled = lossless || !mayHaveQuality;
   }
 
   showTransparency(there) {
@@ -77,7 +97,10 @@ export class Settings {
   }
 
   keep() {
-    const values = FIELDS.map((name) => [name, name === "lossless" ? this.field(name).checked : this.field(name).value]);
+    const values = FIELDS.map((name) => [
+      name,
+      name === "lossless" ? this.field(name).checked : this.field(name).value,
+    ]);
     try {
       localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(values)));
     } catch {

@@ -37,7 +37,8 @@ export class TileLayer {
     const wanted = new Set(["0/0/0"]);
     for (const key of this.visible(source.levels - 1 - depth, place)) wanted.add(key);
     for (const key of wanted) if (!this.images.has(key)) this.add(key);
-    for (const image of this.images.values()) Object.assign(image.element.style, pixels(this.placed(image, place)));
+    for (const image of this.images.values())
+      Object.assign(image.element.style, pixels(this.placed(image, place)));
     this.wanted = wanted;
     this.prune();
   }

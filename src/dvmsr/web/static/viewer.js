@@ -1,17 +1,18 @@
 // Looking at a picture, large: before and after by a slider or a lens, and choosing a part to try first.
 
 import { ask, picturePath } from "./api.js";
+import { Gestures } from "./gestures.js";
 import { PartBox } from "./part.js";
 import { TileLayer, singleSource, tiledSource } from "./tiles.js";
 import { duration, size } from "./words.js";
 
 const element = (id) => document.getElementById(id);
 const MOST_ZOOM = 16;
-const STEP = 60;
 const HINTS = {
-  slider: "Drag the line; drag the picture to move it, turn the wheel or pinch to zoom. Keys: arrows, +, −, 0 and 1.",
+  slider:
+    "Drag the line; drag the picture to move it, turn the wheel or pinch to zoom. Keys: arrows, +, −, 0 and 1.",
   lens: "Move over the picture: both are shown there pixel by pixel. Keys: arrows, +, −, 0 and 1.",
-  pick: "Draw a box, or drag it and its corner. By keyboard: arrows move it, with Shift they change its size, Enter goes.",
+  pick: "Draw a box, or drag it and its corner. By keyboard: arrows move it, with Shift they resize it, Enter goes.",
 };
 
 export class Viewer {
@@ -23,10 +24,13 @@ export class Viewer {
     this.after = new TileLayer(element("layer-after"));
     this.lensBefore = new TileLayer(element("lens-before"));
     this.lensAfter = new TileLayer(element("lens-after"));
-    this.box = new PartBox(element("box"), partPixels, { onChange: () => this.drawBox(), onEnter: () => this.tryPart() });
-    this.pointers = new Map();
+    this.box = new PartBox(element("box"), partPixels, {
+      onChange: () => this.drawBox(),
+      onEnter: () => this.tryPart(),
+    });
     this.slider = element("slider");
     this.spot = null;
+    this.opened = 0;
     element("viewer-close").onclick = () => this.dialog.close();
     element("mode-slider").onclick = () => this.setMode("slider");
     element("mode-lens").onclick = () => this.setMode("lens");
@@ -42,28 +46,22 @@ export class Viewer {
     };
     this.slider.oninput = () => this.drawDivider();
     this.dialog.onclose = () => this.clear();
-    this.stage.addEventListener("pointerdown", (event) => this.pointerDown(event));
-    this.stage.addEventListener("pointermove", (event) => this.pointerMove(event));
-    for (const end of ["pointerup", "pointercancel"]) this.stage.addEventListener(end, (event) => this.pointerUp(event));
-    this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    this.stage.addEventListener("keydown", (event) => this.key(event));
+    this.gestures = new Gestures(this);
     new ResizeObserver(() => this.dialog.open && this.draw()).observe(this.stage);
   }
 
   // Whole pictures, before and after.
   async compare(row) {
     this.open(row, `${row.picture.name}: before and after`);
-    await this.making("Preparing the comparison …", async () => {
-      const [before, after] = await Promise.all(["before", "after"].map((which) => this.tiled(row, which)));
-      this.showBoth(before, after);
-    });
+    const load = () => Promise.all(["before", "after"].map((which) => this.tiled(row, which)));
+    await this.making("Preparing the comparison …", load, ([before, after]) => this.showBoth(before, after));
   }
 
   // One picture, with a box on it.
   async pick(row) {
     this.open(row, `${row.picture.name}: choose a part`);
-    await this.making("Preparing the picture …", async () => {
-      const before = await this.tiled(row, "before");
+    const load = () => this.tiled(row, "before");
+    await this.making("Preparing the picture …", load, (before) => {
       this.setSources(before, null);
       this.setMode("pick");
       this.fit();
@@ -74,17 +72,24 @@ export class Viewer {
 
   async tryPart() {
     const { row } = this;
-    if (this.mode !== "pick" || this.busy || !this.settings.check()) return;
+    if (this.mode !== "pick" || this.busy) return;
+    if (!this.settings.valid) {
+      // The form lies behind this, where the browser cannot point at what is wrong in it.
+      this.tell("One of the settings is not valid; close this and correct it");
+      return;
+    }
     const box = this.box.values();
-    await this.making("Enlarging this part …", async () => {
-      const made = await ask("POST", picturePath(row.picture, "/parts"), { box, settings: this.settings.values() });
+    const asked = { box, settings: this.settings.values(row.picture) };
+    const load = () => ask("POST", picturePath(row.picture, "/parts"), asked);
+    await this.making("Enlarging this part …", load, (made) => {
       const address = (which) => picturePath(row.picture, `/parts/${made.id}/${which}`);
       this.showBoth(
         singleSource(box.width, box.height, address("before")),
         singleSource(made.width, made.height, address("after")),
       );
+      const sizes = `${size(box.width, box.height)} → ${size(made.width, made.height)}`;
       element("viewer-title").textContent =
-        `${row.picture.name}: a part, ${size(box.width, box.height)} → ${size(made.width, made.height)}, in ${duration(made.seconds)}`;
+        `${row.picture.name}: a part, ${sizes}, in ${duration(made.seconds)}`;
       element("part-actions").hidden = false;
       element("part-try").hidden = true;
       for (const id of ["part-again", "part-whole"]) element(id).hidden = false;
@@ -100,17 +105,23 @@ export class Viewer {
     this.clear();
     this.row = row;
     element("viewer-title").textContent = title;
-    this.stage.setAttribute("aria-label", `${title}. Arrow keys move, plus and minus zoom, 0 fits, 1 shows pixel by pixel`);
+    this.stage.setAttribute(
+      "aria-label",
+      `${title}. Arrow keys move, plus and minus zoom, 0 fits, 1 shows pixel by pixel`,
+    );
     element("part-actions").hidden = true;
     if (!this.dialog.open) this.dialog.showModal();
   }
 
   clear() {
+    this.opened += 1;
+    this.setBusy("");
     for (const layer of this.layers()) layer.show(null);
     this.size = null;
     this.mode = null;
-    this.pointers.clear();
-    for (const id of ["modes", "slider-field", "divider", "lens", "spot", "box", "tag-before", "tag-after"]) element(id).hidden = true;
+    this.gestures.forget();
+    for (const id of ["modes", "slider-field", "divider", "lens", "spot", "box", "tag-before", "tag-after"])
+      element(id).hidden = true;
     this.tell("");
     element("hint").textContent = "";
   }
@@ -119,23 +130,26 @@ export class Viewer {
     return [this.before, this.after, this.lensBefore, this.lensAfter];
   }
 
-  // Shows what is being waited for, and why it failed.
-  async making(text, make) {
-    const { row } = this;
-    this.busy = true;
-    element("part-try").disabled = true;
-    element("waiting").textContent = text;
-    element("waiting").hidden = false;
+  // Loads something, saying so, and shows it or why it failed; unless something else was opened meanwhile.
+  async making(text, load, show) {
+    const { opened } = this;
+    this.setBusy(text);
     this.tell("");
     try {
-      await make();
+      const loaded = await load();
+      if (opened === this.opened) show(loaded);
     } catch (error) {
-      if (this.row === row) this.tell(error.message);
+      if (opened === this.opened) this.tell(error.message);
     } finally {
-      this.busy = false;
-      element("part-try").disabled = false;
-      element("waiting").hidden = true;
+      if (opened === this.opened) this.setBusy("");
     }
+  }
+
+  setBusy(text) {
+    this.busy = text !== "";
+    element("part-try").disabled = this.busy;
+    element("waiting").textContent = text;
+    element("waiting").hidden = !this.busy;
   }
 
   tell(problem) {
@@ -253,7 +267,12 @@ export class Viewer {
     // The spot that it shows, as large as it is at this zoom; the lens beside it, so that it stays in sight.
     const seenSide = side * this.zoom * devicePixelRatio;
     const half = seenSide / 2;
-    Object.assign(element("spot").style, { left: `${x - half}px`, top: `${y - half}px`, width: `${seenSide}px`, height: `${seenSide}px` });
+    Object.assign(element("spot").style, {
+      left: `${x - half}px`,
+      top: `${y - half}px`,
+      width: `${seenSide}px`,
+      height: `${seenSide}px`,
+    });
     const left = Math.min(clientWidth - 2 * side - 6, Math.max(0, x - side));
     const top = y > side + half + 12 ? y - side - half - 10 : y + half + 10;
     Object.assign(lens.style, { left: `${left}px`, top: `${Math.min(top, clientHeight - side - 4)}px` });
@@ -267,90 +286,16 @@ export class Viewer {
   drawBox() {
     if (this.mode === "pick" && this.size) this.box.draw(this.place(), this.zoom);
   }
-
-  at(event) {
-    const corner = this.stage.getBoundingClientRect();
-    return { x: event.clientX - corner.left, y: event.clientY - corner.top };
-  }
-
-  // The pixel of the picture that lies there.
-  pixelAt({ x, y }) {
-    const place = this.place();
-    return { x: (x - place.left) / this.zoom, y: (y - place.top) / this.zoom };
-  }
-
-  pointerDown(event) {
-    if (!this.size || event.button > 0) return;
-    const at = this.at(event);
-    this.stage.setPointerCapture(event.pointerId);
-    this.pointers.set(event.pointerId, at);
-    if (this.pointers.size > 1) this.held = "pinch";
-    else if (element("divider").contains(event.target)) this.held = "divider";
-    else if (this.mode === "pick") {
-      this.held = "box";
-      this.box.grab(event.target, this.pixelAt(at));
-    } else this.held = this.mode === "lens" ? "lens" : "picture";
-    this.pointerMove(event);
-  }
-
-  pointerMove(event) {
-    if (!this.size) return;
-    const at = this.at(event);
-    const last = this.pointers.get(event.pointerId);
-    if (last && this.held === "pinch") {
-      const [other] = [...this.pointers].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
-      this.pointers.set(event.pointerId, at);
-      if (!other) return;
-      const apart = (one) => Math.hypot(one.x - other.x, one.y - other.y) || 1;
-      this.moveBy((at.x - last.x) / 2, (at.y - last.y) / 2);
-      this.zoomBy(apart(at) / apart(last), { x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 });
-      return;
-    }
-    if (this.mode === "lens") {
-      this.spot = at;
-      this.drawLens();
-    }
-    if (!last) return;
-    this.pointers.set(event.pointerId, at);
-    if (this.held === "divider") {
-      this.slider.value = (1000 * at.x) / this.stage.clientWidth;
-      this.drawDivider();
-    }
-    if (this.held === "picture") this.moveBy(at.x - last.x, at.y - last.y);
-    if (this.held === "box") this.box.drag(this.pixelAt(at));
-  }
-
-  pointerUp(event) {
-    this.pointers.delete(event.pointerId);
-    if (!this.pointers.size) this.held = null;
-  }
-
-  wheel(event) {
-    event.preventDefault();
-    this.zoomBy(Math.exp(-event.deltaY / 400), this.at(event));
-  }
-
-  key(event) {
-    if (!this.size || event.ctrlKey || event.metaKey || event.altKey) return;
-    const steps = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    const step = steps[event.key];
-    if (step && event.target === this.box.element) return;
-    if (step && this.mode === "lens") {
-      this.spot = { x: this.spot.x - step[0] * 20, y: this.spot.y - step[1] * 20 };
-      this.drawLens();
-    } else if (step) this.moveBy(step[0] * STEP, step[1] * STEP);
-    else if (event.key === "+" || event.key === "=") this.zoomBy(1.5);
-    else if (event.key === "-") this.zoomBy(1 / 1.5);
-    else if (event.key === "0") this.fit();
-    else if (event.key === "1") this.zoomTo(1 / devicePixelRatio);
-    else return;
-    event.preventDefault();
-  }
 }
 
 // Where a whole picture lies so that its pixel (x, y) is at (left, top); on a whole pixel of the screen, or it
 // would be blurred.
 function placed(picture, zoom, x, y, left, top) {
   const whole = (value) => Math.round(value * devicePixelRatio) / devicePixelRatio;
-  return { left: whole(left - x * zoom), top: whole(top - y * zoom), width: picture.width * zoom, height: picture.height * zoom };
+  return {
+    left: whole(left - x * zoom),
+    top: whole(top - y * zoom),
+    width: picture.width * zoom,
+    height: picture.height * zoom,
+  };
 }
