@@ -12,17 +12,17 @@ from __future__ import annotations
 import argparse
 import tempfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvmsr import Upscaler
 from dvmsr.degradations import PRESETS, Compression, Degradation, Noise
-from dvmsr.evaluation.benchmark import Bicubic, SupportsUpscale
-from dvmsr.evaluation.datasets import open_sets
+from dvmsr.evaluation.benchmark import Bicubic
+from dvmsr.evaluation.datasets import BenchmarkSet, open_sets
 from dvmsr.evaluation.metrics import psnr_y, ssim_y
 from dvmsr.evaluation.pairs import read_pair
 from dvmsr.evaluation.saving import save_bytes, save_image
@@ -42,6 +42,7 @@ CONDITIONS = {
     **{f"noise{sigma}": Degradation(noise=Noise(gaussian=sigma)) for sigma in (2, 4, 10)},
     "phone": PRESETS["phone"],
 }
+IN_README = ("clean", "jpeg40", "jpeg60", "jpeg80", "noise10", "phone")
 # Rows and columns of a block of JPEG's, enlarged; and what counts as flat: so many steps of 255 in a block.
 BLOCK = 8 * SCALE
 FLAT = 24
@@ -77,36 +78,53 @@ def tone_shift(output: NDArray[np.uint8], high: NDArray[np.uint8]) -> float:
     return float(imresize(output, 1 / SCALE).mean() - imresize(high, 1 / SCALE).mean())
 
 
+def measure(
+    benchmark: BenchmarkSet, auto: Upscaler, conditions: Sequence[str], strengths: Sequence[float]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Score bicubic interpolation, strengths and auto's choice on a set under each condition."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in conditions:
+            scores: dict[str, list[dict[str, float]]] = {}
+            for pair in benchmark.pairs:
+                _, high = read_pair(pair, SCALE)
+                image, chosen = damage(
+                    CONDITIONS[name], high, pair.name, Path(folder) / f"{pair.name}-{name}"
+                )
+                made = {
+                    strength: score(auto.with_strength(strength).upscale(image), high)
+                    for strength in {*strengths, chosen}
+                }
+                each = {"bicubic": score(Bicubic(SCALE).upscale(image), high), "auto": made[chosen]}
+                each |= {f"{strength:g}": made[strength] for strength in strengths}
+                for key, values in each.items():
+                    scores.setdefault(key, []).append(values)
+            rows[name] = {key: mean(values) for key, values in scores.items()}
+            shown = (f"{key} {row['psnr_y']:.3f}" for key, row in rows[name].items())
+            print(benchmark.name, name, *shown, flush=True)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="+", type=Path, metavar="DIR", help="benchmark sets, such as Set14/x4")
-    parser.add_argument("--images", type=int, help="take so many of each set (default: all)")
-    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
+    parser.add_argument("sets", nargs="+", type=Path, metavar="DIR", help="benchmark sets, such as BSD100/x4")
+    parser.add_argument(
+        "--between", type=Path, metavar="DIR", help="a set to score more damages and strengths on"
+    )
     parser.add_argument(
         "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
     )
     arguments = parser.parse_args()
-    auto = Upscaler(model="auto")
-    networks: dict[str, SupportsUpscale] = {"bicubic": Bicubic(SCALE)}
-    networks |= {f"{strength:g}": auto.with_strength(strength) for strength in STRENGTHS}
-    load = load_average()
-    report: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for benchmark in open_sets(arguments.sets, SCALE):
-            rows = report[benchmark.name] = {}
-            for name in arguments.conditions:
-                scores: dict[str, list[dict[str, float]]] = {key: [] for key in (*networks, "auto")}
-                for pair in benchmark.pairs[: arguments.images]:
-                    _, high = read_pair(pair, SCALE)
-                    low = Path(folder) / f"{benchmark.name}-{pair.name}-{name}"
-                    image, chosen = damage(CONDITIONS[name], high, pair.name, low)
-                    for key, network in {**networks, "auto": auto.with_strength(chosen)}.items():
-                        scores[key].append(score(network.upscale(image), high))
-                rows[name] = {key: mean(each) for key, each in scores.items()}
-                print(
-                    benchmark.name, name, *(f"{key} {row['psnr_y']:.3f}" for key, row in rows[name].items())
-                )
-    write_report(arguments.output, load_before=load, strengths=STRENGTHS, sets=report)
+    auto, load = Upscaler(model="auto"), load_average()
+    report = {
+        benchmark.name: measure(benchmark, auto, IN_README, (0.0, 1.0))
+        for benchmark in open_sets(arguments.sets, SCALE)
+    }
+    between = {}
+    if arguments.between is not None:
+        (benchmark,) = open_sets([arguments.between], SCALE)
+        between = {benchmark.name: measure(benchmark, auto, list(CONDITIONS), STRENGTHS)}
+    write_report(arguments.output, load_before=load, sets=report, between=between)
 
 
 def damage(
