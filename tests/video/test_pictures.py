@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -14,6 +16,7 @@ from dvmsr import Upscaler
 from dvmsr.inference.sizes import OutputSize
 from dvmsr.video import encoding
 from dvmsr.video.colour import Colour, ToRgb
+from dvmsr.video.libav import same_priority
 from dvmsr.video.orientation import oriented, read_matrix
 
 MATRICES = {"bt709": (1, 0.2126, 0.0722), "bt601": (6, 0.299, 0.114), "bt2020": (9, 0.2627, 0.0593)}
@@ -318,3 +321,17 @@ def test_frames_of_another_size_are_fitted(enlarge, tmp_path):
     done = enlarge(joined)
     assert "frames came in other sizes than the first, 32x16, and were fitted into it: 4" in done.notes
     assert {(f.width, f.height) for f in read(done.target).frames} == {(128, 64)}
+
+
+def test_the_encoder_of_av1_leaves_priorities_alone():
+    """It makes threads of root's real-time ones."""
+    before = os.sched_getscheduler(0)
+    context = av.CodecContext.create("libsvtav1", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = 64, 64, "yuv420p", Fraction(1, 25)
+    try:
+        with same_priority():
+            context.open()
+        threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+        assert {os.sched_getscheduler(thread) for thread in threads} == {before}
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))

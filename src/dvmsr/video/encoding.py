@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from dvmsr.errors import ArgumentError
 from dvmsr.video.colour import Colour, FromRgb, is_yuv
-from dvmsr.video.libav import side_data
+from dvmsr.video.libav import same_priority, side_data
 from dvmsr.video.segments import Outline, Segment
 from dvmsr.video.source import Stamped
 from dvmsr.video.work import Enlarged
@@ -70,7 +70,8 @@ class EncoderSettings:
             raise ArgumentError(f"expected an encoder of video, got {self.encoder}")
         self.configure(context)
         try:
-            context.open()
+            with same_priority():
+                context.open()
         except (av.FFmpegError, ValueError) as error:
             raise ArgumentError(
                 f"{self.encoder} does not take {self.width}x{self.height} pixels as {self.pixel_format} with "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,26 @@ def open_input(path: Path) -> av.container.InputContainer:
         return av.open(url(path), options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.FFmpegError as error:
         raise VideoError(f"{path}: {opening_reason(path, error)}") from error
+
+
+@contextmanager
+def same_priority() -> Iterator[None]:
+    """Leave the process's threads the priority that they have: opened by root, SVT-AV1 makes it real-time.
+
+    That would starve everything else on the machine, our own threads included.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for thread in (int(task.name) for task in Path("/proc/self/task").iterdir()):
+            # It may have ended meanwhile.
+            with suppress(ProcessLookupError):
+                if os.sched_getscheduler(thread) != policy:
+                    os.sched_setscheduler(thread, policy, parameters)
 
 
 def opening_reason(path: Path, error: av.FFmpegError) -> str:
