@@ -9,10 +9,18 @@ import pytest
 
 from dvmsr import NetworkConfig, Upscaler
 from dvmsr.video import VideoOptions, upscale_video
+from dvmsr.video.libav import same_priority
 from dvmsr.weights import save_weights
 
 # What makes clips lies beside the tests.
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def priority():
+    """Clips of AV1 are made here, whose encoder raises root's."""
+    with same_priority():
+        yield
 
 
 @pytest.fixture(scope="session")

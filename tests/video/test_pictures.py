@@ -325,7 +325,7 @@ def test_frames_of_another_size_are_fitted(enlarge, tmp_path):
 
 def test_the_encoder_of_av1_leaves_priorities_alone():
     """It makes threads of root's real-time ones."""
-    before = os.sched_getscheduler(0)
+    before, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     context = av.CodecContext.create("libsvtav1", "w")
     context.width, context.height, context.pix_fmt, context.time_base = 64, 64, "yuv420p", Fraction(1, 25)
     try:
@@ -334,4 +334,4 @@ def test_the_encoder_of_av1_leaves_priorities_alone():
         threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
         assert {os.sched_getscheduler(thread) for thread in threads} == {before}
     finally:
-        os.sched_setscheduler(0, before, os.sched_param(0))
+        os.sched_setscheduler(0, before, parameters)
