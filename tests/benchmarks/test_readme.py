@@ -27,8 +27,8 @@ def test_readme_says_what_is_stored(source):
 def test_the_table_of_damages_has_the_scores():
     stored = json.loads((RESULT.parent / "strength.json").read_text(encoding="utf-8"))["sets"]
     lines = sections()["strength.json"].splitlines()
-    (line,) = (line for line in lines if line.startswith("| BSD100 | JPEG, quality 40 |"))
-    row = stored["BSD100"]["jpeg40"]
+    (line,) = (line for line in lines if line.startswith("| Set14 | JPEG, quality 40 |"))
+    row = stored["Set14"]["jpeg40"]
     assert f"| {row['1']['psnr_y']:.2f} / {row['1']['ssim_y']:.4f} |" in line
     assert len(lines) == 2 + 6 * len(stored)
 

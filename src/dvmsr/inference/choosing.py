@@ -9,10 +9,10 @@ import numpy as np
 from dvmsr.images import ImageReader
 from dvmsr.images.traces import Traces, find_traces
 
-# The strength that scored best for each quality of JPEG, and for each standard deviation of noise in steps of
-# 255; between these it is interpolated. Measured by benchmarks/strength.py.
-_JPEG_QUALITIES = (50, 80, 95, 100)
-_JPEG_STRENGTHS = (1.0, 1.0, 0.75, 0.5)
+# About the strength that scored best for each quality of JPEG, and for each deviation of noise in steps
+# of 255; between these it is interpolated. Measured on Set14 by benchmarks/strength.py.
+_JPEG_QUALITIES = (50, 60, 80, 90, 95, 100)
+_JPEG_STRENGTHS = (1.0, 0.875, 0.75, 0.5, 0.375, 0.125)
 _NOISE = (2.5, 5)
 _NOISE_STRENGTHS = (0.0, 1.0)
 # WebP, AVIF and HEIC do not say how much they lost.
