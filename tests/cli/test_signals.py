@@ -160,7 +160,8 @@ unfinished, dvmsr.images.writing.unfinished_file = dvmsr.images.writing.unfinish
     out = tmp_path / "out"
     done = run(program + MAIN, "upscale", *network, photo, "-o", out / "x.png", number=number)
     assert_ended_by(done, number)
-    assert list(out.iterdir()) == []
+    # On a busy machine the small image can be whole before the first one is heard.
+    assert [path.name for path in out.iterdir()] in ([], ["x.png"])
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -198,7 +199,7 @@ def test_ctrl_c_is_heard_soon_in_the_middle_of_a_wide_image(tmp_path):
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     try:
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=25)
     finally:
         process.kill()
     # Beside what the work was foretold to take.

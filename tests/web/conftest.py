@@ -45,6 +45,19 @@ main()
 """
 
 
+def wait_until(condition, seconds=45):
+    """Ask again and again, from here: the page lets no script be made of a text."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def until():
+    return wait_until
+
+
 class Server:
     """A page of its own process, as a user starts it."""
 
@@ -243,7 +256,7 @@ def open_page(browser):
             lambda request: request.url.startswith((server.url, "blob:")) or wrong.append(request.url),
         )
         page.goto(server.url)
-        page.wait_for_function("document.getElementById('scale').value")
+        wait_until(lambda: page.evaluate("document.getElementById('scale').value"))
         return page
 
     yield open_page

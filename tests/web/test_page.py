@@ -116,13 +116,13 @@ def test_a_queue_goes_on_past_a_broken_file(open_page, server, pictures, command
             assert archive.read(name.replace(".", "_x4.")) == command_line(pictures[name]).read_bytes()
 
 
-def test_progress_and_cancel(open_page, server, pictures, shoot):
+def test_progress_and_cancel(open_page, server, pictures, shoot, until):
     page = open_page(server)
     add(page, pictures["large.png"], pictures["cat.png"])
     page.get_by_role("button", name="Enlarge all 2").click()
     going = row(page, "large.png").get_by_role("progressbar", name="Progress of large.png")
     going.wait_for()
-    page.wait_for_function("(bar) => bar.value > 0 && bar.value < 1", arg=going.element_handle())
+    until(lambda: 0 < going.evaluate("(bar) => bar.value") < 1)
     row(page, "large.png").get_by_text("left").wait_for()
     shoot(page, "progress")
     assert row(page, "cat.png").get_by_text("waiting").is_visible()
@@ -215,7 +215,7 @@ def test_a_part_first(open_page, server, pictures, shoot):
     button(page, "Compare", path.name).wait_for()
 
 
-def test_colours_are_those_of_the_original(open_page, server, pictures, shoot):
+def test_colours_are_those_of_the_original(open_page, server, pictures, shoot, until):
     """A flat picture of Display P3: a browser that knew nothing of that would show its plain numbers."""
     page = open_page(server)
     path = pictures["flat.png"]
@@ -231,7 +231,7 @@ def test_colours_are_those_of_the_original(open_page, server, pictures, shoot):
     for name, file in (("before", path), ("after", result)):
         encoded = base64.b64encode(file.read_bytes()).decode()
         plain.set_content(f'<img src="data:image/png;base64,{encoded}" style="width: 400px; height: 300px">')
-        plain.wait_for_function("document.images[0].complete")
+        until(lambda: plain.evaluate("document.images[0].complete"))
         expected = colour_at(io.BytesIO(plain.screenshot()), 200, 150)
         assert abs(colours[name] - expected).max() <= 1
         assert abs(expected - (200, 80, 60)).max() > 5
