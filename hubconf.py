@@ -16,10 +16,12 @@ def dvmsr(scale: int = 4, pretrained: bool = True):
     source = str(Path(__file__).parent / "src")
     if source not in sys.path:
         sys.path.insert(0, source)
-    from dvmsr import NetworkConfig
+    from dvmsr import ArgumentError, NetworkConfig
     from dvmsr.model import DVMSR
-    from dvmsr.weights import load_weights, shipped_weights
+    from dvmsr.weights import load_weights
 
     if pretrained:
-        return DVMSR.from_weights(load_weights(shipped_weights(scale))).eval()
+        if scale != 4:
+            raise ArgumentError(f"there are weights for scale 4 alone, not {scale}: take pretrained=False")
+        return DVMSR.from_weights(load_weights()).eval()
     return DVMSR(NetworkConfig(scale=scale))
