@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +19,7 @@ from dvmsr.batch import BatchReport, Done, FileTask, plan_files, run_tasks
 from dvmsr.inference.files import FileOptions, UpscaledFile
 from dvmsr.weights import load_weights
 from folder import write_crops
-from workers import load_average, write_report
+from workers import load_average, measure_in_turns, print_rows, resident_bytes, write_report
 
 RESULT = Path(__file__).parent / "results" / "cluster.json"
 OPTIONS = FileOptions(overwrite=True)
@@ -47,17 +44,6 @@ def processor_seconds() -> float:
         own += ticks.get(number, 0)
         waiting += children.get(number, [])
     return own / os.sysconf("SC_CLK_TCK")
-
-
-def measure(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the wall time and the processor time of something, in seconds."""
-    wall, processor = time.perf_counter(), processor_seconds()
-    work()
-    return time.perf_counter() - wall, processor_seconds() - processor
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def head_bytes_per_image() -> float:
@@ -116,23 +102,11 @@ def main() -> None:
 
         together()
         parts = {"one process": alone, f"{options.workers} workers": together}
-        times: dict[str, list[tuple[float, float]]] = {part: [] for part in parts}
-        for _ in range(options.repeats):
-            for part, work in parts.items():
-                times[part].append(measure(work))
+        rows = measure_in_turns(parts, options.repeats, processor_seconds=processor_seconds)
     ray.shutdown()
     cluster.shutdown()
 
-    rows = [
-        {
-            "part": part,
-            "seconds": statistics.median(wall for wall, _ in measured),
-            "processor_seconds": statistics.median(processor for _, processor in measured),
-        }
-        for part, measured in times.items()
-    ]
-    for row in rows:
-        print(f"{row['part']:12} {row['seconds']:8.2f} s {row['processor_seconds']:8.2f} s of processors")
+    print_rows(rows)
     one, many = rows
     print(
         f"{one['seconds'] / many['seconds']:.2f} times as fast; by processor time "

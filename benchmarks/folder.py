@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +21,7 @@ from dvmsr import Upscaler
 from dvmsr.batch import Failed, plan_files, run_tasks
 from dvmsr.images import open_image, read_image, write_image
 from dvmsr.inference.files import FileOptions
-from workers import load_average, write_report
+from workers import load_average, measure_in_turns, print_rows, write_report
 
 PHOTOGRAPH = Path(__file__).parents[1] / "examples" / "chelsea.png"
 RESULT = Path(__file__).parent / "results" / "folder.json"
@@ -39,13 +36,6 @@ def write_crops(folder: Path, count: int, side: int) -> None:
         crop = np.ascontiguousarray(pixels[top : top + side, left : left + side])
         image = pyvips.Image.new_from_array(crop, interpretation="srgb")
         image.write_to_file(str(folder / f"{number:04}.jpg"), Q=90)
-
-
-def measure(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the wall time and the processor time of something, in seconds."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - processor
 
 
 def main() -> None:
@@ -99,26 +89,9 @@ def main() -> None:
             list(pool.map(code, range(len(sources))))
 
         parts = {"engine": engine, "run": run, "codecs": codecs}
-        times: dict[str, list[tuple[float, float]]] = {part: [] for part in parts}
-        for _ in range(options.repeats):
-            for part, work in parts.items():
-                times[part].append(measure(work))
+        rows = measure_in_turns(parts, options.repeats)
 
-    rows = [
-        {
-            "part": part,
-            "seconds": statistics.median(wall for wall, _ in measured),
-            "processor_seconds": statistics.median(processor for _, processor in measured),
-        }
-        for part, measured in times.items()
-    ]
-    for row in rows:
-        for kind in ("seconds", "processor_seconds"):
-            row[f"{kind}_ratio"] = row[kind] / rows[0][kind]
-        print(
-            f"{row['part']:8} {row['seconds']:8.2f} s {row['seconds_ratio']:6.3f}   "
-            f"{row['processor_seconds']:8.2f} s of processors {row['processor_seconds_ratio']:6.3f}"
-        )
+    print_rows(rows)
     shape = {name: getattr(options, name) for name in ("images", "side", "threads", "repeats")}
     write_report(options.output, load_before=load, **shape, rows=rows)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -23,10 +22,10 @@ from dvmsr import Upscaler
 from dvmsr.degradations import PRESETS, Compression, Degradation, Noise
 from dvmsr.evaluation.benchmark import Bicubic
 from dvmsr.evaluation.datasets import BenchmarkSet, open_sets
+from dvmsr.evaluation.degraded import save_degraded
 from dvmsr.evaluation.metrics import psnr_y, ssim_y
 from dvmsr.evaluation.pairs import read_pair
-from dvmsr.evaluation.saving import save_bytes, save_image
-from dvmsr.images import imresize, open_image
+from dvmsr.images import imresize, open_image, read_image
 from dvmsr.inference.choosing import choose_model
 from workers import load_average, write_report
 
@@ -88,9 +87,9 @@ def measure(
             scores: dict[str, list[dict[str, float]]] = {}
             for pair in benchmark.pairs:
                 _, high = read_pair(pair, SCALE)
-                image, chosen = damage(
-                    CONDITIONS[name], high, pair.name, Path(folder) / f"{pair.name}-{name}"
-                )
+                file = Path(folder) / f"{pair.name}-{name}{CONDITIONS[name].suffix}"
+                save_degraded(file, CONDITIONS[name], high, SCALE, pair.name)
+                image, chosen = read_image(file), choose_model(open_image(file)).strength
                 made = {
                     strength: score(auto.with_strength(strength).upscale(image), high)
                     for strength in {*strengths, chosen}
@@ -125,19 +124,6 @@ def main() -> None:
         (benchmark,) = open_sets([arguments.between], SCALE)
         between = {benchmark.name: measure(benchmark, auto, list(CONDITIONS), STRENGTHS)}
     write_report(arguments.output, load_before=load, sets=report, between=between)
-
-
-def damage(
-    degradation: Degradation, high: NDArray[np.uint8], name: str, file: Path
-) -> tuple[NDArray[np.uint8], float]:
-    """Return the LR image, and the strength that is chosen for its file."""
-    image = degradation.apply(high, SCALE, np.random.default_rng(zlib.crc32(name.encode())))
-    encoded = degradation.encode(high, SCALE, np.random.default_rng(zlib.crc32(name.encode())))
-    if encoded is None:
-        save_image(file, image)
-    else:
-        save_bytes(file, encoded)
-    return image, choose_model(open_image(file)).strength
 
 
 def score(output: NDArray[np.uint8], high: NDArray[np.uint8]) -> dict[str, float]:

@@ -12,7 +12,6 @@ import argparse
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +21,7 @@ import numpy as np
 from dvmsr import Upscaler
 from dvmsr.images import read_image
 from dvmsr.video import VideoOptions, VideoProgress, upscale_video
-from workers import load_average, write_report
+from workers import load_average, measure_in_turns, print_rows, resident_bytes, write_report
 
 PHOTOGRAPH = Path(__file__).parents[1] / "examples" / "chelsea.png"
 RESULT = Path(__file__).parent / "results" / "video.json"
@@ -46,18 +45,6 @@ def write_clip(path: Path, frames: int, width: int, height: int) -> None:
 def read_frames(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as file:
         return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
-
-
-def measure(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the wall time and the processor time of something, in seconds."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - processor
-
-
-def resident_bytes() -> int:
-    """Return how much memory this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:
@@ -87,11 +74,7 @@ def main() -> None:
             "engine": lambda: [upscaler.upscale(array) for array in arrays],
             "video": lambda: upscale_video(upscaler, clip, target, asked),
         }
-        times: dict[str, list[tuple[float, float]]] = {part: [] for part in parts}
-        for _ in range(options.repeats):
-            for part, work in parts.items():
-                times[part].append(measure(work))
-        rows = summarised(times)
+        rows = measure_in_turns(parts, options.repeats)
         write_clip(clip, options.many, options.side, options.side)
         memory: list[int] = []
 
@@ -99,11 +82,7 @@ def main() -> None:
             memory.append(resident_bytes())
 
         upscale_video(upscaler, clip, target, asked, progress=note)
-    for row in rows:
-        print(
-            f"{row['part']}: {row['seconds']:.2f} s, {row['processor_seconds']:.2f} s of processors; of the "
-            f"engine's {row['seconds_ratio']:.3f} and {row['processor_seconds_ratio']:.3f}"
-        )
+    print_rows(rows)
     # Quarters: in the first the encoder fills what it looks ahead.
     quarter = max(1, len(memory) // 4)
     quarters = [statistics.median(memory[i * quarter : (i + 1) * quarter]) / MEBI for i in range(4)]
@@ -117,19 +96,6 @@ def main() -> None:
         memory_mib_by_quarter=quarters,
         memory_mib_peak=max(memory) / MEBI,
     )
-
-
-def summarised(times: dict[str, list[tuple[float, float]]]) -> list[dict[str, object]]:
-    """Medians over the rounds, of times and of their ratios to the engine's in the same round."""
-    rows: list[dict[str, object]] = []
-    for part, measured in times.items():
-        row: dict[str, object] = {"part": part}
-        for place, key in enumerate(("seconds", "processor_seconds")):
-            row[key] = statistics.median(each[place] for each in measured)
-            pairs = zip(measured, times["engine"], strict=True)
-            row[f"{key}_ratio"] = statistics.median(each[place] / base[place] for each, base in pairs)
-        rows.append(row)
-    return rows
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""What the CPU benchmarks share: what their numbers depend on."""
+"""What the CPU benchmarks share: taking turns, and what their numbers depend on."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +39,60 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         **{package: version(package) for package in ("dvmsr", "numpy", "torch")},
     }
+
+
+def measure_in_turns(
+    parts: Mapping[str, Callable[[], object]],
+    repeats: int,
+    *,
+    processor_seconds: Callable[[], float] = time.process_time,
+) -> list[dict[str, Any]]:
+    """Let several things be done in turns, so that a change in the machine's speed meets all alike.
+
+    Args:
+        parts: The things.
+        repeats: Rounds.
+        processor_seconds: Tells the processor time until now of all that does the work.
+
+    Returns:
+        For each a row: ``part``, the medians ``seconds`` (wall time) and ``processor_seconds``, and of both
+        the medians of their ratios to the first part's in the same round.
+    """
+    times: dict[str, list[dict[str, float]]] = {part: [] for part in parts}
+    for _ in range(repeats):
+        for part, work in parts.items():
+            wall, processor = time.perf_counter(), processor_seconds()
+            work()
+            times[part].append(
+                {
+                    "seconds": time.perf_counter() - wall,
+                    "processor_seconds": processor_seconds() - processor,
+                }
+            )
+    base = next(iter(times.values()))
+    rows = []
+    for part, rounds in times.items():
+        row: dict[str, Any] = {"part": part}
+        for key in rounds[0]:
+            row[key] = statistics.median(each[key] for each in rounds)
+            ratios = (each[key] / first[key] for each, first in zip(rounds, base, strict=True))
+            row[f"{key}_ratio"] = statistics.median(ratios)
+        rows.append(row)
+    return rows
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """Print what :func:`measure_in_turns` measured."""
+    for row in rows:
+        print(
+            f"{row['part']:12} {row['seconds']:8.2f} s {row['seconds_ratio']:6.3f}   "
+            f"{row['processor_seconds']:8.2f} s of processors {row['processor_seconds_ratio']:6.3f}"
+        )
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def load_average() -> float:

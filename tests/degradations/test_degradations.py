@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dvmsr.degradations import PRESETS, REDUCTIONS, Blur, Compression, Degradation, Noise, reduce
-from dvmsr.images import imresize
+from dvmsr.errors import ArgumentError
+from dvmsr.images import imresize, read_image
 
 
 @pytest.fixture
@@ -124,3 +125,19 @@ def test_presets_are_functions_of_image_and_seed(photograph, name):
 
 def test_without_steps_it_is_the_bicubic_reduction(photograph):
     np.testing.assert_array_equal(Degradation().apply(photograph, 4, rng()), imresize(photograph, 1 / 4))
+
+
+def test_the_file_that_a_compression_leaves_holds_the_pixels(photograph, tmp_path):
+    chain = Degradation(noise=Noise(gaussian=3), compressions=(Compression(90), Compression(40)))
+    assert (chain.leaves_file, chain.suffix) == (True, ".jpg")
+    (tmp_path / "a.jpg").write_bytes(chain.encode(photograph, 4, rng()))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), chain.apply(photograph, 4, rng()))
+    assert Degradation(compressions=(Compression(80, "webp"),)).suffix == ".webp"
+
+
+@pytest.mark.parametrize("compressions", [(), (Compression(40, offset=(3, 0)),)])
+def test_no_file_is_left_where_none_is_made_or_its_grid_is_shifted(photograph, compressions):
+    chain = Degradation(compressions=compressions)
+    assert (chain.leaves_file, chain.suffix) == (False, ".png")
+    with pytest.raises(ArgumentError, match="a compression without an offset"):
+        chain.encode(photograph, 4, rng())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,23 +17,29 @@ from dvmsr.cli.options import (
     Device,
     Model,
     ModelName,
+    NamedNetwork,
     Precision,
     Residual,
     Strength,
     Threads,
     Weights,
     YesOrNo,
-    make_upscaler,
+    read_network,
     says_yes,
 )
 from dvmsr.cli.printing import say
 from dvmsr.errors import ArgumentError, MissingExtraError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.status import Status
 
     from dvmsr.evaluation.benchmark import SetScore, SupportsUpscale
+    from dvmsr.evaluation.datasets import BenchmarkSet
+    from dvmsr.evaluation.saving import OutputFolder
     from dvmsr.inference import Upscaler
+
+_STANDARD_OUTPUT = Path("-")
 
 
 def evaluate(
@@ -94,48 +101,30 @@ def evaluate(
 ) -> None:
     """Score the network on benchmark sets: PSNR and SSIM of the luma channel, PSNR of RGB."""
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
     from dvmsr.degradations import PRESETS
-    from dvmsr.evaluation.benchmark import Bicubic, SelfEnsemble, check_sets, make_report, score_set
+    from dvmsr.evaluation.benchmark import check_sets, make_report
     from dvmsr.evaluation.datasets import open_sets
     from dvmsr.evaluation.degraded import degrade_sets
     from dvmsr.evaluation.saving import OutputFolder
-    from dvmsr.images import open_image
-    from dvmsr.inference.choosing import choose_model
-    from dvmsr.weights import shipped_weights
 
-    to_stdout = json_file == Path("-")
-    # The table makes room for JSON on standard output.
-    console = Console(stderr=to_stdout)
     if degrade is not None and degrade not in PRESETS:
         raise ArgumentError(f"--degrade must be one of {', '.join(PRESETS)}, got {degrade}")
     if save_low is not None and degrade is None:
         raise ArgumentError("--save-lr keeps the LR images that --degrade makes: name a degradation")
-    # Before the work, not after it.
-    if json_file is not None and not to_stdout and (json_file.is_dir() or not json_file.parent.is_dir()):
-        raise ArgumentError(f"{json_file}: cannot be written: it is a folder, or its folder is missing")
-    if json_file is not None and json_file.suffix != ".json" and json_file.exists():
-        raise ArgumentError(f"{json_file}: exists already; choose another name, or one that ends in .json")
-    own = None
-    if network is not None:
-        if self_ensemble or precision != "fp32" or model is not None or strength is not None:
-            raise ArgumentError(
-                "--network is scored as it is: leave out --self-ensemble, --precision, --model and --strength"
-            )
-        own = _own_network(network, weights, residual, device, threads)
-    upscaler = make_upscaler(
-        weights,
-        residual,
-        model,
-        strength,
-        ModelName.CLEAN,
-        device=device,
-        threads=threads,
-        precision=precision,
-    )
-    scale = upscaler.scale if own is None else own.scale
+    if json_file is not None:
+        _check_json(json_file)
+    if network is None:
+        named = read_network(weights, residual, model, strength, ModelName.CLEAN)
+        upscaler = named.upscaler(device, threads, precision)
+        entrant = _shipped_or_read(upscaler, named, weights, self_ensemble=self_ensemble)
+    elif self_ensemble or precision != "fp32" or model is not None or strength is not None:
+        raise ArgumentError(
+            "--network is scored as it is: leave out --self-ensemble, --precision, --model and --strength"
+        )
+    else:
+        entrant = _Entrant(_own_network(network, weights, residual, device, threads), str(weights or network))
+    scale = entrant.upscaler.scale
     sets = open_sets(folders, scale)
     outputs = OutputFolder(save, scale) if save is not None else None
     if outputs is not None:
@@ -144,56 +133,105 @@ def evaluate(
     for benchmark in sets:
         if not benchmark.has_low and degrade is None:
             say(f"{benchmark.name}: no LR images, made from HR by bicubic reduction", error=True)
-    bicubic = Bicubic(scale)
-
-    def scored(network: Upscaler) -> SelfEnsemble | Upscaler:
-        return SelfEnsemble(network) if self_ensemble else network
-
-    def choose(path: Path) -> SelfEnsemble | Upscaler:
-        return scored(upscaler.with_strength(choose_model(open_image(path)).strength))
-
+    # The table makes room for JSON on standard output.
+    console = Console(stderr=json_file == _STANDARD_OUTPUT)
     with TemporaryDirectory() as folder:
         if degrade is not None:
             sets = degrade_sets(sets, degrade, scale, save_low or Path(folder))
-        table = Table("Set", "Images", "By", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
-        for column in (table.columns[1], *table.columns[3:]):
-            column.justify = "right"
-        scores, references = [], []
-        for number, benchmark in enumerate(sets, start=1):
-            label, total = escape(f"[{number}/{len(sets)}] {benchmark.name}"), len(benchmark.pairs)
-            with console.status(f"{label}: bicubic interpolation") as status:
-                reference = score_set(bicubic, benchmark)
-                status.update(f"{label}: 0 of {total} images")
-                show = _counter(status, label, total)
-                keep = outputs.keep(benchmark) if outputs is not None else None
-                score = score_set(
-                    own or scored(upscaler),
-                    benchmark,
-                    on_image=show,
-                    on_output=keep,
-                    choose=choose if model is ModelName.AUTO else None,
-                )
-            scores.append(score)
-            references.append(reference)
-            table.add_row(score.name, str(total), "bicubic", *_cells(reference))
-            table.add_row("", "", "ensemble" if self_ensemble else "network", *_cells(score))
-            table.add_section()
+        scores, references = _score(console, sets, entrant, outputs)
+    if json_file is not None:
+        report = make_report(
+            entrant.name, scores, references, self_ensemble=self_ensemble, degradation=degrade
+        )
+        _write_json(json_file, report)
+
+
+@dataclass(frozen=True)
+class _Entrant:
+    """What is scored."""
+
+    upscaler: SupportsUpscale
+    name: str
+    label: str = "network"
+    choose: Callable[[Path], SupportsUpscale] | None = None
+    """What enlarges the LR image of a file, where it is chosen for each."""
+
+
+def _shipped_or_read(
+    upscaler: Upscaler, named: NamedNetwork, weights: Path | None, *, self_ensemble: bool
+) -> _Entrant:
+    from dvmsr.evaluation.benchmark import SelfEnsemble
+    from dvmsr.images import open_image
+    from dvmsr.inference.choosing import choose_model
+    from dvmsr.weights import shipped_weights
+
+    def scored(network: Upscaler) -> SupportsUpscale:
+        return SelfEnsemble(network) if self_ensemble else network
+
+    def choose(path: Path) -> SupportsUpscale:
+        return scored(upscaler.with_strength(choose_model(open_image(path)).strength))
+
+    name = str(weights or shipped_weights().name)
+    if upscaler.model in ("photo", "auto"):
+        name = f"{upscaler.model} model" + (f" at strength {named.strength:g}" if named.strength != 1 else "")
+    label = "ensemble" if self_ensemble else "network"
+    return _Entrant(scored(upscaler), name, label, choose if upscaler.model == "auto" else None)
+
+
+def _score(
+    console: Console, sets: Sequence[BenchmarkSet], entrant: _Entrant, outputs: OutputFolder | None
+) -> tuple[list[SetScore], list[SetScore]]:
+    """Score sets, and print the table. Return the scores, and those of bicubic interpolation."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from dvmsr.evaluation.benchmark import Bicubic, score_set
+
+    table = Table("Set", "Images", "By", "PSNR-Y (dB)", "SSIM-Y", "PSNR-RGB (dB)", "Seconds")
+    for column in (table.columns[1], *table.columns[3:]):
+        column.justify = "right"
+    bicubic = Bicubic(entrant.upscaler.scale)
+    scores, references = [], []
+    for number, benchmark in enumerate(sets, start=1):
+        label, total = escape(f"[{number}/{len(sets)}] {benchmark.name}"), len(benchmark.pairs)
+        with console.status(f"{label}: bicubic interpolation") as status:
+            reference = score_set(bicubic, benchmark)
+            status.update(f"{label}: 0 of {total} images")
+            score = score_set(
+                entrant.upscaler,
+                benchmark,
+                on_image=_counter(status, label, total),
+                on_output=outputs.keep(benchmark) if outputs is not None else None,
+                choose=entrant.choose,
+            )
+        scores.append(score)
+        references.append(reference)
+        table.add_row(score.name, str(total), "bicubic", *_cells(reference))
+        table.add_row("", "", entrant.label, *_cells(score))
+        table.add_section()
     console.print(table)
-    if json_file is None:
+    return scores, references
+
+
+def _check_json(file: Path) -> None:
+    """Find out before the work whether the scores may be written."""
+    if file == _STANDARD_OUTPUT:
         return
-    name = str(weights or network or shipped_weights().name)
-    if model in (ModelName.PHOTO, ModelName.AUTO):
-        name = f"{model.value} model" + (f" at strength {strength:g}" if strength is not None else "")
-    report = json.dumps(
-        make_report(name, scores, references, self_ensemble=self_ensemble, degradation=degrade), indent=2
-    )
-    if to_stdout:
-        typer.echo(report)
+    if file.is_dir() or not file.parent.is_dir():
+        raise ArgumentError(f"{file}: cannot be written: it is a folder, or its folder is missing")
+    if file.suffix != ".json" and file.exists():
+        raise ArgumentError(f"{file}: exists already; choose another name, or one that ends in .json")
+
+
+def _write_json(file: Path, report: dict[str, Any]) -> None:
+    text = json.dumps(report, indent=2)
+    if file == _STANDARD_OUTPUT:
+        typer.echo(text)
         return
     try:
-        json_file.write_text(report + "\n", encoding="utf-8")
+        file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise ArgumentError(f"{json_file}: cannot be written: {error.strerror}") from error
+        raise ArgumentError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 def _own_network(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +14,13 @@ from dvmsr.errors import ArgumentError
 
 if TYPE_CHECKING:
     from dvmsr.inference import Upscaler
+    from dvmsr.weights import Weights as LoadedWeights
 
 NETWORK_PANEL = "Network and machine"
 """Where the help shows what computes."""
+
+SIZE_PANEL = "Size"
+"""Where the help shows how large the result becomes."""
 
 DEBUG_KEY = "dvmsr.debug"
 """Where the context keeps whether errors are shown with their traceback."""
@@ -26,6 +31,44 @@ def _remember_debug(ctx: typer.Context, value: bool) -> bool:
     return value
 
 
+Scale = Annotated[
+    float | None,
+    typer.Option(
+        "--scale",
+        "-s",
+        parser=number,
+        metavar="TIMES",
+        help="How many times larger each side becomes: above 1, up to 16. By default 4.",
+        rich_help_panel=SIZE_PANEL,
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="SIZE",
+        help="Frame to fit into instead of a scale: 3840x2160, 3840x, x2160 or long=4000.",
+        rich_help_panel=SIZE_PANEL,
+    ),
+]
+
+
+class AlphaMethod(str, Enum):
+    """How transparency is enlarged."""
+
+    NETWORK = "network"
+    BICUBIC = "bicubic"
+
+
+Alpha = Annotated[
+    AlphaMethod,
+    typer.Option(
+        "--alpha",
+        help="How transparency is enlarged: by the network like the colours, which takes as long again; "
+        "or by bicubic interpolation.",
+        rich_help_panel="What is written",
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(
@@ -113,46 +156,59 @@ Debug = Annotated[
 ]
 
 
-def make_upscaler(
+@dataclass(frozen=True)
+class NamedNetwork:
+    """What ``--weights``, ``--residual``, ``--model`` and ``--strength`` name."""
+
+    weights: LoadedWeights | None
+    """The content of a file; None: a network that comes with the package."""
+
+    model: str
+    """Of those, which one: see ``Upscaler``."""
+
+    strength: float
+    """See ``Upscaler``."""
+
+    def upscaler(self, device: str, threads: int | None, precision: str) -> Upscaler:
+        """Make it ready to run; see ``Upscaler``.
+
+        Raises:
+            DvmsrError: See ``Upscaler``.
+        """
+        from dvmsr.inference import Upscaler
+
+        return Upscaler(self.weights, device, threads, precision, model=self.model, strength=self.strength)
+
+
+def read_network(
     weights: Path | None,
     residual: YesOrNo | None,
     model: ModelName | None,
     strength: float | None,
-    default_model: ModelName,
-    *,
-    device: str,
-    threads: int | None,
-    precision: str,
-) -> Upscaler:
-    """Make what ``--weights``, ``--residual``, ``--model`` and ``--strength`` name.
+    default: ModelName,
+) -> NamedNetwork:
+    """Read what the options name.
 
     Args:
         weights: A file.
         residual: What it does not say itself.
         model: A shipped network instead.
         strength: Of the photo network.
-        default_model: The model where neither is given.
-        device: See ``Upscaler``.
-        threads: See ``Upscaler``.
-        precision: See ``Upscaler``.
+        default: The shipped network where none is named.
 
     Raises:
         ArgumentError: They do not go together.
-        DvmsrError: See ``Upscaler``.
+        WeightsError: The file is missing, damaged or of another network.
     """
-    from dvmsr.inference import Upscaler
-    from dvmsr.weights import load_weights
-
     if weights is not None and model is not None:
         raise ArgumentError("expected either --weights or --model, got both")
     if strength is not None and model is not ModelName.PHOTO:
         raise ArgumentError("--strength is of the photo network: add --model photo")
     if weights is not None:
+        from dvmsr.weights import load_weights
+
         loaded = load_weights(weights, residual=says_yes(residual))
-        return Upscaler(loaded, device, threads, precision)
+        return NamedNetwork(loaded, ModelName.CLEAN.value, 1.0)
     if residual is not None:
         raise ArgumentError("--residual is of a file of weights: name it by --weights")
-    name = (model or default_model).value
-    return Upscaler(
-        None, device, threads, precision, model=name, strength=1.0 if strength is None else strength
-    )
+    return NamedNetwork(None, (model or default).value, 1.0 if strength is None else strength)

@@ -9,25 +9,28 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.numbers import number, whole_number
+from dvmsr.cli.numbers import whole_number
 from dvmsr.cli.options import (
     NETWORK_PANEL,
+    Alpha,
+    AlphaMethod,
     Debug,
     Device,
     Model,
     ModelName,
     Precision,
     Residual,
+    Scale,
+    Size,
     Strength,
     Threads,
     Weights,
-    make_upscaler,
-    says_yes,
+    read_network,
 )
 from dvmsr.errors import ArgumentError
 
 # Where the help shows what.
-_FILES, _SIZE, _RESULT = "Files and folders", "Size", "What is written"
+_FILES, _RESULT = "Files and folders", "What is written"
 
 
 class ImageFormat(str, Enum):
@@ -41,13 +44,6 @@ class ImageFormat(str, Enum):
     WEBP = "webp"
     AVIF = "avif"
     GIF = "gif"
-
-
-class AlphaMethod(str, Enum):
-    """How transparency is enlarged."""
-
-    NETWORK = "network"
-    BICUBIC = "bicubic"
 
 
 class Pages(str, Enum):
@@ -77,26 +73,8 @@ def upscale(
             rich_help_panel=_FILES,
         ),
     ] = None,
-    scale: Annotated[
-        float | None,
-        typer.Option(
-            "--scale",
-            "-s",
-            parser=number,
-            metavar="TIMES",
-            help="How many times larger each side becomes: above 1, up to 16. By default 4.",
-            rich_help_panel=_SIZE,
-        ),
-    ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            "--size",
-            metavar="SIZE",
-            help="Frame to fit into instead of a scale: 3840x2160, 3840x, x2160 or long=4000.",
-            rich_help_panel=_SIZE,
-        ),
-    ] = None,
+    scale: Scale = None,
+    size: Size = None,
     recursive: Annotated[
         bool,
         typer.Option(
@@ -124,15 +102,7 @@ def upscale(
             "--lossless", help="Lose nothing in WebP and AVIF files either.", rich_help_panel=_RESULT
         ),
     ] = False,
-    alpha: Annotated[
-        AlphaMethod,
-        typer.Option(
-            "--alpha",
-            help="How transparency is enlarged: by the network like the colours, which takes as long again; "
-            "or by bicubic interpolation.",
-            rich_help_panel=_RESULT,
-        ),
-    ] = AlphaMethod.NETWORK,
+    alpha: Alpha = AlphaMethod.NETWORK,
     self_ensemble: Annotated[
         bool,
         typer.Option(
@@ -231,16 +201,7 @@ def upscale(
         compare=compare,
         overwrite=overwrite,
     )
-    upscaler = make_upscaler(
-        weights,
-        residual,
-        model,
-        strength,
-        ModelName.AUTO,
-        device=device,
-        threads=threads,
-        precision=precision,
-    )
+    network = read_network(weights, residual, model, strength, ModelName.AUTO)
     cluster = None
     if ray is not None:
         if device != "cpu" or profile:
@@ -248,15 +209,14 @@ def upscale(
                 "--ray computes on CPUs and takes no profile: leave out --device and --profile"
             )
         from dvmsr.cluster import ClusterSettings
-        from dvmsr.weights import load_weights
 
         cluster = ClusterSettings(
             ray,
-            None if weights is None else load_weights(weights, residual=says_yes(residual)),
+            network.weights,
             threads or 1,
             precision,
-            model=upscaler.model or "clean",
-            strength=1.0 if strength is None else strength,
+            model=network.model,
+            strength=network.strength,
         )
     settings = Settings(
         options=options,
@@ -268,5 +228,5 @@ def upscale(
         debug=debug,
         cluster=cluster,
     )
-    if run_batch(upscaler, inputs, settings).failed:
+    if run_batch(network.upscaler(device, threads, precision), inputs, settings).failed:
         raise typer.Exit(2)

@@ -7,24 +7,27 @@ from typing import Annotated
 
 import typer
 
-from dvmsr.cli.numbers import number, whole_number
+from dvmsr.cli.numbers import whole_number
 from dvmsr.cli.options import (
+    Alpha,
+    AlphaMethod,
     Debug,
     Device,
     Model,
     ModelName,
     Precision,
     Residual,
+    Scale,
+    Size,
     Strength,
     Threads,
     Weights,
-    make_upscaler,
+    read_network,
 )
-from dvmsr.cli.upscale import AlphaMethod
 from dvmsr.errors import ArgumentError, MissingExtraError
 
 # Where the help shows what.
-_PART, _SIZE, _RESULT, _FILES = "What is taken", "Size", "What is written", "Files"
+_PART, _RESULT, _FILES = "What is taken", "What is written", "Files"
 
 
 def video(
@@ -39,26 +42,8 @@ def video(
             help="The file to write, its format by its suffix: mp4, m4v, mov, mkv, webm; gif, webp, png.",
         ),
     ],
-    scale: Annotated[
-        float | None,
-        typer.Option(
-            "--scale",
-            "-s",
-            parser=number,
-            metavar="TIMES",
-            help="How many times larger each side becomes: above 1, up to 16. By default 4.",
-            rich_help_panel=_SIZE,
-        ),
-    ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            "--size",
-            metavar="SIZE",
-            help="Frame to fit into instead of a scale: 3840x2160, 3840x, x2160 or long=4000.",
-            rich_help_panel=_SIZE,
-        ),
-    ] = None,
+    scale: Scale = None,
+    size: Size = None,
     codec: Annotated[
         str | None,
         typer.Option(
@@ -96,10 +81,7 @@ def video(
             rich_help_panel=_RESULT,
         ),
     ] = None,
-    alpha: Annotated[
-        AlphaMethod,
-        typer.Option("--alpha", help="How transparency is enlarged.", rich_help_panel=_RESULT),
-    ] = AlphaMethod.NETWORK,
+    alpha: Alpha = AlphaMethod.NETWORK,
     apply_rotation: Annotated[
         bool,
         typer.Option(
@@ -197,16 +179,8 @@ def video(
         raise ArgumentError(
             "--model auto is for pictures: how much a video lost is not known; name clean or photo"
         )
-    upscaler = make_upscaler(
-        weights,
-        residual,
-        model,
-        strength,
-        ModelName.CLEAN,
-        device=device,
-        threads=threads,
-        precision=precision,
-    )
+    network = read_network(weights, residual, model, strength, ModelName.CLEAN)
+    upscaler = network.upscaler(device, threads, precision)
     if preview is not None:
         run_preview(upscaler, source, output, preview, options)
     elif not run_video(upscaler, source, output, options, report):

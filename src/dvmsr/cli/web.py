@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from dvmsr.cli.numbers import number, whole_number
-from dvmsr.cli.options import Debug, Device, Precision, Residual, Threads, Weights, says_yes
-from dvmsr.errors import ArgumentError
+from dvmsr.cli.options import Debug, Device, ModelName, Precision, Residual, Threads, Weights, read_network
 
 # The numbers are those of dvmsr.web.Limits, which is not imported for the help text; a test compares them.
 _LIMITS = "Limits"
@@ -144,7 +143,6 @@ def web(
     from dvmsr.cli.printing import say
     from dvmsr.web import Address, Limits, serve
     from dvmsr.web.networks import Networks
-    from dvmsr.weights import load_weights
 
     mebi = 1 << 20
     limits = Limits(
@@ -158,9 +156,7 @@ def web(
         sessions=max_people,
         idle_seconds=60 * keep_minutes,
     )
-    if weights is None and residual is not None:
-        raise ArgumentError("--residual is of a file of weights: name it by --weights")
-    own = None if weights is None else load_weights(weights, residual=says_yes(residual))
+    own = read_network(weights, residual, None, None, ModelName.AUTO).weights
     serve(
         lambda: Networks(own, device, threads, precision),
         Address(host, port, user, password, no_password),

@@ -11,6 +11,7 @@ from dvmsr.degradations.blur import Blur
 from dvmsr.degradations.compression import Compression
 from dvmsr.degradations.noise import Noise
 from dvmsr.degradations.reduction import Reduction, reduce
+from dvmsr.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,17 @@ class Degradation:
             low = compression.apply(low)
         return low
 
-    def encode(self, high: NDArray[np.uint8], scale: int, random: np.random.Generator) -> bytes | None:
+    @property
+    def leaves_file(self) -> bool:
+        """Whether what people get is the file of the last compression, its grid of blocks not shifted."""
+        return bool(self.compressions) and self.compressions[-1].offset == (0, 0)
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the file that people get: a PNG file where no compression leaves one."""
+        return self.compressions[-1].suffix if self.leaves_file else ".png"
+
+    def encode(self, high: NDArray[np.uint8], scale: int, random: np.random.Generator) -> bytes:
         """Make the LR image of an HR image as the file that the last compression leaves.
 
         Args:
@@ -61,14 +72,14 @@ class Degradation:
             random: Where noise is drawn from.
 
         Returns:
-            The file, whose pixels are those of :meth:`apply`; None where there is no compression, or its
-            grid of blocks is shifted.
+            The file, whose pixels are those of :meth:`apply`.
 
         Raises:
+            ArgumentError: No compression leaves a file; see :attr:`leaves_file`.
             MissingExtraError: Pillow is not installed.
         """
-        if not self.compressions or self.compressions[-1].offset != (0, 0):
-            return None
+        if not self.leaves_file:
+            raise ArgumentError("expected a degradation that ends with a compression without an offset")
         low = self._before_compression(high, scale, random)
         for compression in self.compressions[:-1]:
             low = compression.apply(low)

@@ -28,6 +28,11 @@ class Compression:
     offset: tuple[int, int] = (0, 0)
     """Rows and columns by which the grid of blocks begins before the image, as after it was cropped."""
 
+    @property
+    def suffix(self) -> str:
+        """The suffix of its files."""
+        return ".jpg" if self.codec == "jpeg" else ".webp"
+
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Compress an image and decode it.
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dvmsr.degradations import PRESETS
+from dvmsr.degradations import PRESETS, Degradation
 from dvmsr.evaluation.datasets import BenchmarkSet, ImagePair
 from dvmsr.evaluation.pairs import read_pair
 from dvmsr.evaluation.saving import check_new, save_bytes, save_image
@@ -39,9 +40,8 @@ def degrade_sets(
         MissingExtraError: Pillow is not installed.
     """
     degradation = PRESETS[name]
-    suffix = ".jpg" if degradation.compressions else ".png"
     targets = {
-        (benchmark.name, pair.name): folder / benchmark.name / f"{pair.name}{suffix}"
+        (benchmark.name, pair.name): folder / benchmark.name / f"{pair.name}{degradation.suffix}"
         for benchmark in sets
         for pair in benchmark.pairs
     }
@@ -50,15 +50,33 @@ def degrade_sets(
     def degrade(benchmark: BenchmarkSet, pair: ImagePair) -> ImagePair:
         _, high = read_pair(pair, scale)
         target = targets[benchmark.name, pair.name]
-        random = np.random.default_rng(zlib.crc32(pair.name.encode()))
-        encoded = degradation.encode(high, scale, random)
-        if encoded is None:
-            save_image(target, degradation.apply(high, scale, random))
-        else:
-            save_bytes(target, encoded)
+        save_degraded(target, degradation, high, scale, pair.name)
         return replace(pair, low=target)
 
     return tuple(
         replace(benchmark, pairs=tuple(degrade(benchmark, pair) for pair in benchmark.pairs))
         for benchmark in sets
     )
+
+
+def save_degraded(
+    target: Path, degradation: Degradation, high: NDArray[np.uint8], scale: int, name: str
+) -> None:
+    """Save the LR image that a degradation makes of an HR image: as JPEG where it ends with that, else PNG.
+
+    Args:
+        target: The file to write.
+        degradation: What the image goes through.
+        high: (scale * H, scale * W, 3).
+        scale: Enlargement that is to be scored.
+        name: The image's, from which comes what is random.
+
+    Raises:
+        ImageWriteError: The file cannot be written.
+        MissingExtraError: Pillow is not installed.
+    """
+    random = np.random.default_rng(zlib.crc32(name.encode()))
+    if degradation.leaves_file:
+        save_bytes(target, degradation.encode(high, scale, random))
+    else:
+        save_image(target, degradation.apply(high, scale, random))
