@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dvmsr.atomic import write_atomically
 from dvmsr.batch.events import Done, Failed
 from dvmsr.batch.naming import keys
 from dvmsr.batch.plan import BatchPlan, FileTask, Finished
@@ -17,6 +14,7 @@ from dvmsr.batch.sources import Failure, PassedOver
 from dvmsr.batch.urls import is_a_upath
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.files import UpscaledFile
+from dvmsr.reports import check_report, write_report
 
 
 @dataclass
@@ -95,10 +93,7 @@ class BatchReport:
         Raises:
             OSError: It cannot be written.
         """
-        # Bytes of names that are not UTF-8 come out as escapes, by which json.loads gives them back.
-        text = json.dumps(self.as_json(settings), indent=1)
-        with write_atomically(path) as file:
-            file.write(text.encode() + b"\n")
+        write_report(path, self.as_json(settings))
 
 
 def check_report_file(path: Path, plan: BatchPlan) -> None:
@@ -111,22 +106,10 @@ def check_report_file(path: Path, plan: BatchPlan) -> None:
     Raises:
         ArgumentError: It exists and is no report, is one of the results, or cannot be written there.
     """
-    if path.exists():
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            is_report = content["counts"].keys() == BatchReport().as_json()["counts"].keys()
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            is_report = False
-        if not is_report:
-            raise ArgumentError(
-                f"{path}: exists already and is no report; choose another name for the report"
-            )
     if not keys(path).isdisjoint(key for task in plan.tasks for key in keys(task.target)):
         raise ArgumentError(f"{path}: is one of the results; choose another name for the report")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ArgumentError(
-            f"{path}: the report cannot be written: its folder is missing or cannot be written to"
-        )
+    counts = BatchReport().as_json()["counts"].keys()
+    check_report(path, lambda content: content["counts"].keys() == counts)
 
 
 def _strings(entry: dict[str, Any]) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def video(
         if error.name != "av":
             raise
         raise MissingExtraError("av", "video", "Enlarging videos") from error
-    from dvmsr.cli.video_run import check_report, run_preview, run_video
+    from dvmsr.cli.video_run import check_report_file, run_preview, run_video
     from dvmsr.inference.sizes import asked_size
 
     options = VideoOptions(
@@ -174,7 +174,7 @@ def video(
         overwrite=overwrite,
     )
     if report is not None:
-        check_report(report, source, output)
+        check_report_file(report, source, output)
     if model is ModelName.AUTO:
         raise ArgumentError(
             "--model auto is for pictures: how much a video lost is not known; name clean or photo"

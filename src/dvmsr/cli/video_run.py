@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
-from dvmsr.atomic import write_atomically
 from dvmsr.cli.printing import printable, say
+from dvmsr.cli.progress_display import ProgressDisplay
 from dvmsr.cli.quantities import duration, size_of
 from dvmsr.errors import ArgumentError
 from dvmsr.inference.upscaler import Upscaler
+from dvmsr.reports import check_report, write_report
 from dvmsr.video import (
     UpscaledVideo,
     VideoOptions,
@@ -26,10 +22,6 @@ from dvmsr.video import (
     upscale_video,
 )
 
-if TYPE_CHECKING:
-    from dvmsr.cli.progress_bar import ProgressBar
-
-_SECONDS_BETWEEN_LINES = 10.0
 _REPORT_KEY = "dvmsr video"
 
 
@@ -69,14 +61,13 @@ def run_video(
         raise
     _tell_done(done)
     if report is not None:
-        with write_atomically(report) as file:
-            file.write(json.dumps({_REPORT_KEY: _as_json(done)}, indent=1).encode() + b"\n")
+        write_report(report, {_REPORT_KEY: {**asdict(done), "duplicates": done.frames - done.computed}})
     if done.damage is not None:
         say(f"dvmsr: error: {source}: {done.damage}; what could be read is in {target}", error=True)
     return done.damage is None
 
 
-def check_report(path: Path, source: Path, target: Path) -> None:
+def check_report_file(path: Path, source: Path, target: Path) -> None:
     """Find out before the work whether a report may be written: only an earlier one is replaced.
 
     Raises:
@@ -84,62 +75,33 @@ def check_report(path: Path, source: Path, target: Path) -> None:
     """
     if path.absolute() in (source.absolute(), target.absolute()):
         raise ArgumentError(f"{path}: is the video itself; choose another name for the report")
-    if path.exists():
-        try:
-            is_report = _REPORT_KEY in json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, RecursionError):
-            is_report = False
-        if not is_report:
-            raise ArgumentError(
-                f"{path}: exists already and is no report; choose another name for the report"
-            )
-    if not path.absolute().parent.is_dir():
-        raise ArgumentError(f"{path}: the report cannot be written: its folder is missing")
+    check_report(path.absolute(), lambda content: _REPORT_KEY in content)
 
 
 class _Progress:
-    """Shows on standard error how far a video is: a bar on a terminal, now and then a line elsewhere."""
+    """Shows how far a video is, and remembers from where a run that is ended now goes on."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._start = self._last_line = time.monotonic()
-        self._bar: ProgressBar | None = None
+        self._name = printable(name)
+        self._display = ProgressDisplay(self._name, lambda frames: f"{frames:.3g} frames")
+        self._begun = False
         self.kept = 0
         """Frames that are done and kept."""
 
     def __enter__(self) -> _Progress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def __exit__(self, *_: object) -> None:
+        self._display.stop()
 
     def update(self, progress: VideoProgress) -> None:
+        if not self._begun:
+            # Not before the lines that tell the plan.
+            self._begun = True
+            self._display.start()
         self.kept = progress.kept
-        label = f"{printable(self._name)}, {size_of(progress.bytes)}"
-        if sys.stderr is not None and sys.stderr.isatty():
-            self._show_bar(label, progress)
-            return
-        now = time.monotonic()
-        if now - self._last_line < _SECONDS_BETWEEN_LINES:
-            return
-        self._last_line = now
-        rate = progress.fresh / (now - self._start)
-        said = f"{label}: {progress.frames} frames, {rate:.3g} frames/s"
-        if progress.total is not None:
-            left = timedelta(seconds=round((progress.total - progress.frames) / rate))
-            said = f"{label}: {progress.frames} of {progress.total} frames, {rate:.3g} frames/s, {left} left"
-        say(said, error=True)
-
-    def _show_bar(self, label: str, progress: VideoProgress) -> None:
-        if self._bar is None:
-            from dvmsr.cli.progress_bar import ProgressBar
-
-            self._bar = ProgressBar(label, lambda frames: f"{frames:.3g} frames")
-            self._bar.start()
-        self._bar.update(label, progress.frames, progress.total)
+        label = f"{self._name}, {size_of(progress.bytes)}"
+        self._display.update(label, progress.frames, progress.total, fresh=progress.fresh)
 
 
 def _tell_plan(plan: VideoPlan) -> None:
@@ -172,9 +134,3 @@ def _tell_done(done: UpscaledVideo) -> None:
         )
     for note in done.notes:
         say(f"  {note}")
-
-
-def _as_json(done: UpscaledVideo) -> dict[str, object]:
-    entry = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(done).items()}
-    entry["duplicates"] = done.frames - done.computed
-    return entry
