@@ -7,6 +7,10 @@ import pytest
 import pyvips
 from PIL import Image
 
+from dvmsr.degradations import PRESETS, Degradation
+from dvmsr.evaluation.datasets import open_set
+from dvmsr.evaluation.degraded import save_degraded
+from dvmsr.evaluation.pairs import read_pair
 from dvmsr.images import imresize, open_image
 from dvmsr.images.traces import Traces, find_traces
 
@@ -95,3 +99,20 @@ def test_noise_is_not_made_of_detail_clipped_parts_or_little(tmp_path):
     assert traces_of(tmp_path / "small.png", saved(noise, "PNG")).noise == 0
     assert traces_of(tmp_path / "point.png", saved(noise[:1, :1], "PNG")).noise == 0
     assert traces_of(tmp_path / "grey.png", saved(detail[..., 0], "PNG")) == Traces()
+
+
+@pytest.mark.parametrize("dataset", ["Set5", "Set14", "BSD100"])
+def test_noise_of_benchmark_images_is_told_from_none(shared, tmp_path, dataset):
+    """The numbers of docs/photographs.md."""
+    found = []
+    for pair in open_set(shared(f"benchmarks/{dataset}/x4")).pairs:
+        _, high = read_pair(pair, 4)
+        for name in ("clean", "noise10"):
+            degradation = PRESETS[name] if name in PRESETS else Degradation()
+            save_degraded(tmp_path / f"{name}.png", degradation, high, 4, pair.name)
+        found.append(
+            [find_traces(open_image(tmp_path / f"{name}.png")).noise for name in ("clean", "noise10")]
+        )
+    clean, noisy = np.transpose(found)
+    assert clean.max() < 2.5
+    assert noisy.min() > 6.6
