@@ -162,14 +162,14 @@ def _shipped_or_read(
 ) -> _Entrant:
     from dvmsr.evaluation.benchmark import SelfEnsemble
     from dvmsr.images import open_image
-    from dvmsr.inference.choosing import choose_model
+    from dvmsr.inference.choosing import network_for
     from dvmsr.weights import shipped_weights
 
     def scored(network: Upscaler) -> SupportsUpscale:
         return SelfEnsemble(network) if self_ensemble else network
 
     def choose(path: Path) -> SupportsUpscale:
-        return scored(upscaler.with_strength(choose_model(open_image(path)).strength))
+        return scored(network_for(upscaler, open_image(path))[0])
 
     name = str(weights or shipped_weights().name)
     if upscaler.model in ("photo", "auto"):

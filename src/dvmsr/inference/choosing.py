@@ -8,6 +8,7 @@ import numpy as np
 
 from dvmsr.images import ImageReader
 from dvmsr.images.traces import Traces, find_traces
+from dvmsr.inference.upscaler import Upscaler
 
 # About the strength that scored best for each quality of JPEG, and for each deviation of noise in steps
 # of 255; between these it is interpolated. Measured on Set14 by benchmarks/strength.py.
@@ -33,6 +34,26 @@ class ModelChoice:
 
     reason: str
     """What was found, for people."""
+
+
+def network_for(upscaler: Upscaler, reader: ImageReader) -> tuple[Upscaler, ModelChoice | None]:
+    """Return the network for an image file.
+
+    Args:
+        upscaler: What shall enlarge it. Of the model "auto" the network is chosen by what the image lost.
+        reader: The file.
+
+    Returns:
+        What enlarges it, and what was chosen; None where nothing was to be chosen.
+
+    Raises:
+        ImageReadError: The file is damaged.
+        OSError: The file cannot be read any more.
+    """
+    if upscaler.model != "auto":
+        return upscaler, None
+    choice = choose_model(reader)
+    return upscaler.with_strength(choice.strength), choice
 
 
 def choose_model(reader: ImageReader) -> ModelChoice:

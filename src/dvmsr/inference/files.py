@@ -26,7 +26,7 @@ from dvmsr.images import (
     write_pages,
 )
 from dvmsr.images.limits import MAX_PIXELS, check_memory
-from dvmsr.inference.choosing import ModelChoice, choose_model
+from dvmsr.inference.choosing import ModelChoice, network_for
 from dvmsr.inference.memory import upscaling_bytes
 from dvmsr.inference.sized import Size, sized_upscaler
 from dvmsr.inference.sizes import OutputSize
@@ -159,9 +159,7 @@ def upscale_file(
     source, target = Path(source), Path(target)
     readers = open_readers(source, options)
     reader = readers[0]
-    choice = choose_model(reader) if upscaler.model == "auto" else None
-    if choice is not None:
-        upscaler = upscaler.with_strength(choice.strength)
+    upscaler, choice = network_for(upscaler, reader)
     sizes = [target_size(options, each.width, each.height, upscaler.scale) for each in readers]
     width, height = sizes[0]
     # Before a folder is made for it.
