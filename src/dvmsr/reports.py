@@ -21,8 +21,11 @@ def check_report(path: Path, is_report: Callable[[Any], bool]) -> None:
             content that has another form.
 
     Raises:
-        ArgumentError: It exists and is no report, or cannot be written there.
+        ArgumentError: It exists and is no report, cannot be written there, or is ``-``, by which others mean
+            standard output.
     """
+    if path.name == "-":
+        raise ArgumentError("-: expected the name of a file for the report")
     if path.exists():
         try:
             known = is_report(json.loads(path.read_text(encoding="utf-8")))

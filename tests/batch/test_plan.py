@@ -110,6 +110,15 @@ def test_no_two_images_get_one_name(tmp_path, write_noise):
     assert [task.target.name for task in found] == ["a_x4.png", "a_png_x4.png"]
 
 
+def test_a_name_does_not_depend_on_what_is_named_beside_it(tmp_path, write_noise):
+    """Else the result of a.png would pass for that of a.gif, or be in its way."""
+    for name in ("a.png", "a.gif", "b.gif"):
+        write_noise(tmp_path / name)
+    assert targets(tmp_path / "a.gif") == {"a.gif": tmp_path / "a_gif_x4.png"}
+    assert targets(tmp_path / "a.png") == {"a.png": tmp_path / "a_x4.png"}
+    assert targets(tmp_path / "b.gif") == {"b.gif": tmp_path / "b_x4.png"}
+
+
 def test_a_photograph_is_never_a_target(tmp_path, write_noise):
     """Neither by its name nor through a link: --overwrite would destroy it."""
     write_noise(tmp_path / "cat.png")
@@ -169,6 +178,45 @@ def test_what_is_finished_is_not_done_again(tmp_path, write_noise):
     assert all("exists already" in failure.message for failure in found.failed)
     found = plan(*sources, output=tmp_path / "out", options=FileOptions(overwrite=True))
     assert [task.source for task in found.tasks] == sources
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "finished"),
+    [
+        (1e9 + 0.123456, 1e9 + 0.123456, True),
+        (1e9 + 0.123456, 1e9 + 0.623456, False),  # another photograph of the same second
+        (1e9 + 0.123456, 1e9, True),  # a file system that keeps even seconds
+        (1e9 + 0.123456, 1e9 + 0.12, True),  # and one that keeps hundredths
+        (1e9 + 1, 1e9, True),
+        (1e9 + 3, 1e9, False),
+    ],
+)
+def test_times_are_as_exact_as_the_file_system_keeps_them(tmp_path, write_noise, source, target, finished):
+    photo = write_noise(tmp_path / "a.png")
+    result = write_noise(tmp_path / "a_x4.png", width=24, height=20)
+    os.utime(photo, (source, source))
+    os.utime(result, (target, target))
+    found = plan(photo)
+    assert (len(found.finished), len(found.failed)) == ((1, 0) if finished else (0, 1))
+
+
+def test_an_error_names_its_image(tmp_path, write_noise):
+    """Also where only what was asked for is wrong, and no file."""
+    sources = [write_noise(tmp_path / name, 40, 12) for name in ("a.png", "b.png")]
+    found = plan(*sources, options=FileOptions(size=OutputSize.parse("long=5000")))
+    assert [failure.message.partition(" pixels cannot become")[0] for failure in found.failed] == [
+        f"{source}: 40x12" for source in sources
+    ]
+
+
+def test_a_name_that_becomes_too_long_stops_no_other(tmp_path, write_noise):
+    long = write_noise(tmp_path / f"{'x' * 250}.png")
+    write_noise(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    found = plan(tmp_path, output=tmp_path / "out")
+    assert [task.source.name for task in found.tasks] == ["a.png"]
+    assert [failure.path for failure in found.failed] == [long]
+    assert found.failed[0].message == f"{tmp_path / 'out' / ('x' * 250)}_x4.png: File name too long"
 
 
 def test_what_cannot_be_is_known_before(tmp_path, write_noise):

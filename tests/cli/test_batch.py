@@ -234,6 +234,13 @@ def test_pipes(photo, network, tmp_path):
     assert done.stderr.startswith(b"standard input 9x12 -> standard output 36x48 in ")
 
 
+def test_standard_input_is_named_once(dvmsr, network, tmp_path):
+    """It is empty when the second one looks, and nothing would say why."""
+    code, out, err = dvmsr("upscale", "-", "-", *network, "-o", tmp_path)
+    assert (code, out) == (2, "")
+    assert err == "dvmsr: error: expected - once: standard input ends when it has been read\n"
+
+
 def test_named_pipe(dvmsr, photo, network, tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
 
@@ -356,6 +363,7 @@ def test_a_comparison_that_exists_is_said_before_the_work(network, tmp_path):
         ("other.json", "exists already and is no report"),
         ("out.png", "is one of the results"),
         ("missing/report.json", "its folder is missing"),
+        ("-", "expected the name of a file for the report"),
     ],
 )
 def test_a_report_is_written_over_nothing_else(network, tmp_path, report, message):

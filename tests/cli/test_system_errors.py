@@ -99,6 +99,28 @@ def test_standard_streams_that_are_closed(network, tmp_path, closed):
     assert targets["closed"].keys() == {"photo_x4.png"}
 
 
+def test_a_wide_image_within_a_limit_on_address_space(tmp_path):
+    """As ``ulimit -v`` sets it. A C library would reserve more for the threads than the whole image needs."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("what a process takes is read from /proc, which is Linux's")
+    source, target = tmp_path / "wide.png", tmp_path / "wide_x4.png"
+    pyvips.Image.black(6_000, 24, bands=3).copy(interpretation="srgb").write_to_file(str(source))
+    program = r"""
+import re, resource
+from pathlib import Path
+import dvmsr.cli.commands, dvmsr.batch, dvmsr.engine, dvmsr.inference.upscaler
+size = int(re.search(r"VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (size + (256 << 20), -1))
+from dvmsr.cli import main
+main()
+"""
+    command = [sys.executable, "-c", program, "upscale", source, "--threads", "2", "--model", "clean"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    high = pyvips.Image.new_from_file(str(target))
+    assert (high.width, high.height) == (24_000, 96)
+
+
 def test_lack_of_memory(benchmark_set, network):
     """Foretold for an image; else of Python's own kind, wherever it comes from."""
     for kind, side in (("LR", 4_000), ("HR", 16_000)):

@@ -14,6 +14,8 @@ from dvmsr import images
 from dvmsr.errors import ArgumentError, ImageReadError, ImageWriteError
 from dvmsr.images import WRITABLE_SUFFIXES, open_image, read_image
 from dvmsr.images.encoding import FORMATS
+from dvmsr.images.metadata.jpeg import JpegHead
+from dvmsr.images.metadata.png import PngHead
 
 SCALE = 4
 SUFFIXES = ["png", "jpg", "jpeg", "tif", "tiff", "webp", "avif"]
@@ -350,6 +352,19 @@ write_image(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("dvmsr.errors.ImageWriteError: ")
     assert "cannot be written" in last
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(("suffix", "head"), [("png", PngHead), ("jpg", JpegHead)])
+def test_lack_of_memory_is_not_the_disks(source, out, monkeypatch, suffix, head):
+    """Where it is noticed, libvips is calling, and only hears that the file cannot be written."""
+
+    def write(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(head, "write", write)
+    with pytest.raises(MemoryError):
+        write_image(out / f"high.{suffix}", enlarged(source), source=source, scale=SCALE)
     assert list(out.iterdir()) == []
 
 

@@ -37,7 +37,21 @@ def test_no_side_vanishes():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "4", "3840", "long=", "-3x4", "3840x2160x3", "1.5x2", "9" * 5000 + "x", "long=x"]
+    "text",
+    [
+        "",
+        "x",
+        "4",
+        "3840",
+        "long=",
+        "-3x4",
+        "3840x2160x3",
+        "1.5x2",
+        "9" * 5000 + "x",
+        "long=x",
+        "long=0",
+        "0x5",
+    ],
 )
 def test_texts_that_are_no_size(text):
     with pytest.raises(ArgumentError, match=r"^expected a size such as 3840x2160 .{,160}$"):

@@ -46,10 +46,7 @@ class Failed:
     @property
     def failure(self) -> Failure:
         """What to tell."""
-        if isinstance(self.error, DvmsrError):
-            return Failure(self.task.source, str(self.error), self.error)
-        name = self.error.filename or self.task.source
-        return Failure(self.task.source, f"{name}: {self.error.strerror or self.error}", self.error)
+        return Failure.of(self.task.source, self.error)
 
 
 TaskEvent = Progress | Done | Failed

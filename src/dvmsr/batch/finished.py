@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 # Seconds: the coarsest file system in use, FAT, keeps even ones.
 _TIME_RESOLUTION = 2.0
+# Of those that keep hundredths of a second, or less; others keep a microsecond and more.
+_COARSE_STEP = 0.01
+_FINE_RESOLUTION = 2e-6
 
 
 def time_of(path: Path) -> float | None:
@@ -80,4 +83,13 @@ def _has_time(task: FileTask, time_of: Callable[[Path], float | None]) -> bool:
     except OSError:
         return False
     # write_image gives a result the time of its source.
-    return times[0] is not None and times[1] is not None and abs(times[0] - times[1]) <= _TIME_RESOLUTION
+    read, written = times
+    if read is None or written is None:
+        return False
+    coarse = _is_coarse(read) or _is_coarse(written)
+    return abs(read - written) <= (_TIME_RESOLUTION if coarse else _FINE_RESOLUTION)
+
+
+def _is_coarse(time: float) -> bool:
+    """Whether a time is one that a coarse file system, or an archive, keeps."""
+    return abs(time - round(time / _COARSE_STEP) * _COARSE_STEP) < _FINE_RESOLUTION

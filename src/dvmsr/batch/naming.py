@@ -24,8 +24,8 @@ def name_targets(
     An image NAME.jpg becomes NAME_TAG.jpg: beside it; of a folder PHOTOS, in a folder PHOTOS_TAG beside that,
     in the same tree; or in ``output_folder``, where of several folders each gets one of its own name. Where
     two images would get one name, on any file system, the one that keeps its suffix has it, and others carry
-    theirs: a.png becomes a_TAG.png and a.gif a_gif_TAG.png. So does an image whose target is itself one of
-    the images.
+    theirs: a.png becomes a_TAG.png and a.gif a_gif_TAG.png, also where a.png lies beside it and is not one of
+    the images. So does an image whose target is itself one of the images.
 
     Args:
         sources: The images.
@@ -52,7 +52,7 @@ def name_targets(
     chosen: dict[int, Path] = {}
     for i in order:
         name, stem = plain[i], sources[i].path.stem
-        if not used.isdisjoint(keys(name)):
+        if not used.isdisjoint(keys(name)) or _is_of_another(sources[i].path, endings[i]):
             own = sources[i].path.suffix[1:]
             stem = f"{stem}_{own}" if own else stem
             name = folders[i] / f"{stem}_{tag}{endings[i]}"
@@ -63,6 +63,13 @@ def name_targets(
         used |= keys(name)
         chosen[i] = name
     return [chosen[i] for i in range(len(sources))]
+
+
+def _is_of_another(path: Path, ending: str) -> bool:
+    """Whether the plain name is for a file beside it, which would keep its suffix."""
+    if is_url(path) or path.suffix.lower() == ending.lower():
+        return False
+    return os.path.isfile(path.with_name(path.stem + ending))  # noqa: PTH113 - False of a name too long
 
 
 def _own_suffix(path: Path, animations: Collection[Path]) -> str:

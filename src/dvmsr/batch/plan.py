@@ -172,8 +172,8 @@ def plan_files(
                 )
             task = _task(source.path, target, headers, size, options)
             done = not options.overwrite and is_finished(task, when)
-        except DvmsrError as error:
-            failed.append(Failure(source.path, str(error), error))
+        except (DvmsrError, OSError) as error:
+            failed.append(Failure.of(source.path, error))
             continue
         if done:
             finished.append(Finished(task.source, task.target))

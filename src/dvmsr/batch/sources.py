@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dvmsr.errors import ArgumentError
+from dvmsr.errors import ArgumentError, DvmsrError
 from dvmsr.images.signatures import SIGNATURE_BYTES, is_image
 from dvmsr.images.suffixes import RAW_ADVICE, RAW_SUFFIXES, READABLE_SUFFIXES
 
@@ -58,6 +58,15 @@ class Failure:
 
     cause: Exception | None = field(default=None, repr=False, compare=False)
     """The error itself, where it was raised in this process."""
+
+    @classmethod
+    def of(cls, path: Path, error: DvmsrError | OSError) -> Failure:
+        """Return what to tell of an error that came of a file."""
+        if isinstance(error, OSError):
+            return cls(path, f"{os.fsdecode(error.filename or path)}: {error.strerror or error}", error)
+        # What is wrong with an argument does not name the file that it is wrong for.
+        text = f"{path}: {error}" if isinstance(error, ArgumentError) else str(error)
+        return cls(path, text, error)
 
 
 @dataclass

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from dvmsr.cli.address_space import reserve_little
 from dvmsr.cli.signals import SignalsRaise, exit_code, leave_at_once
 
 __all__ = ["main"]
@@ -16,6 +17,7 @@ def main() -> None:
     Exit codes: 0 done, 2 an error, 130 interrupted, 143 terminated, 129 the terminal hung up.
     """
     leave_at_once()
+    reserve_little()
     _replace_closed_streams()
     from dvmsr.cli.commands import run
 

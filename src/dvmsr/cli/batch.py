@@ -73,6 +73,8 @@ def run_batch(upscaler: Upscaler, inputs: Sequence[str], settings: Settings) -> 
     Raises:
         DvmsrError: Nothing can be done.
     """
+    if list(inputs).count(STANDARD) > 1:
+        raise ArgumentError("expected - once: standard input ends when it has been read")
     with ExitStack() as stack:
         names: dict[str, str] = {}
         paths = [_without_pipe(path, settings, stack, names) for path in inputs]

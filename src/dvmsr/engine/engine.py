@@ -252,7 +252,8 @@ class EngineStream:
             output = np.empty(shape, self._dtype)
         except MemoryError as error:
             raise ArgumentError(
-                f"not enough memory for {shape[1]}x{shape[0]} pixels of output at once; push fewer rows"
+                f"not enough memory for {shape[1]}x{shape[0]} pixels of output at once; "
+                "free some, or push fewer rows"
             ) from error
         try:
             self._native.run(rows, output, last)

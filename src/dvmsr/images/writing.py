@@ -221,6 +221,8 @@ def _check_target(path: Path, source: ImageReader, width: int, height: int, over
 def _encoding_error(path: Path, error: Exception) -> ImageWriteError:
     if shutil.disk_usage(path.resolve().parent).free < _FULL_DISK_BYTES:
         return ImageWriteError(f"{path}: cannot be written: the disk is full; free some space on it")
+    if "out of memory" in str(error):
+        return ImageWriteError(f"{path}: too little memory to write it ({reason(error)}); free some")
     return ImageWriteError(f"{path}: cannot be written ({reason(error)}); check the disk")
 
 

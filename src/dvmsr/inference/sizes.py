@@ -63,6 +63,8 @@ class OutputSize:
         if match is None or not any(match.groups()) or len(text) > 32:
             raise ArgumentError(f"{_EXPECTED}; got {text[:40]!r}")
         width, height, longest = (int(digits) if digits else None for digits in match.groups())
+        if 0 in (width, height, longest):
+            raise ArgumentError(f"{_EXPECTED}; got {text!r}")
         return cls(width=width, height=height, longest=longest)
 
     @property

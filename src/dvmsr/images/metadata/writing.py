@@ -42,6 +42,7 @@ def save(
     Raises:
         pyvips.Error: The image cannot be decoded or encoded.
         OSError: The file cannot be written.
+        MemoryError: There is too little memory.
     """
     lost = list(metadata.lost)
     if metadata.colours is not None and format_name not in _HOLDING_DESCRIPTIONS:
@@ -221,7 +222,7 @@ def _save_through(
     make_head: Callable[[Any], _Head], image: pyvips.Image, path: Path, options: dict[str, Any]
 ) -> None:
     """Encode into a file by way of what replaces its beginning."""
-    failures: list[OSError] = []
+    failures: list[OSError | MemoryError] = []
     with path.open("wb") as file:
         head = make_head(file)
 
@@ -229,7 +230,7 @@ def _save_through(
             # libvips cannot hear of an exception.
             try:
                 head.write(bytes(data))
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 failures.append(error)
                 return -1
             return len(data)
