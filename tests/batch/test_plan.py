@@ -246,7 +246,7 @@ def test_folder_without_images(tmp_path):
     with pytest.raises(DatasetError, match="expected images, and it is empty"):
         plan(tmp_path)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(DatasetError, match=r"no images in it; passed over 1 \(no image by its name"):
+    with pytest.raises(DatasetError, match=r"no images in it; passed over 1 \(no image that is read here"):
         plan(tmp_path)
 
 

@@ -62,7 +62,7 @@ def test_a_folder_in_and_a_folder_out(photos, upscaler, tmp_path):
     }
     told = {str(entry.path).rpartition("/")[2]: entry.reason for entry in plan.passed_over}
     assert told == {
-        "notes.txt": "no image by its name or content",
+        "notes.txt": "no image that is read here",
         ".hidden.png": "hidden",
         "raw.nef": "raw data of a camera: develop it first, for instance to TIFF",
     }

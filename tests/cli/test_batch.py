@@ -165,7 +165,7 @@ def test_never_a_line_of_many_names(dvmsr, tmp_path, network):
         (tmp_path / "in" / f"{number}.txt").touch()
     code, _, err = dvmsr("upscale", *network, tmp_path / "in")
     assert code == 2
-    assert "passed over 30 files or folders: no image by its name or content\n" in err
+    assert "passed over 30 files or folders: no image that is read here\n" in err
     assert err.count("  and 20 more, which --report FILE.json lists\n") == 2
     assert max(map(len, err.splitlines())) < len(str(tmp_path)) + 150
 

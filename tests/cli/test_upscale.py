@@ -154,7 +154,7 @@ def test_folder_goes_on_after_a_bad_file(dvmsr, tmp_path, network):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_x4.png", "c_x4.png"]
     assert out.splitlines()[-1].startswith("2 of 3 images enlarged in ")
     errors = err.splitlines()
-    assert errors[0] == f"passed over {folder / 'notes.txt'}: no image by its name or content"
+    assert errors[0] == f"passed over {folder / 'notes.txt'}: no image that is read here"
     assert errors[1].startswith(f"dvmsr: error: {folder / 'b.png'}: not an image")
     assert errors[2:] == ["dvmsr: error: 1 of 3 images failed:", f"  {folder / 'b.png'}"]
 

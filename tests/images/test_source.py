@@ -40,6 +40,10 @@ def write(path, pixels, **options):
         (b"8BPS\0\1", "Photoshop is not supported"),
         (b"\x76\x2f\x31\x01\2\0\0\0", "OpenEXR is not supported"),
         (b"Pf\n1 1\n-1.0\n\0\0\0\0", "PFM is not supported"),
+        (b"qoif\0\0\0\1\0\0\0\1\3\0", "QOI is not supported"),
+        (b"P7\nWIDTH 1\nHEIGHT 1\n", "PAM is not supported"),
+        (b"\0\0\1\0\1\0\x10\x10", "ICO is not supported"),
+        (b"#?RADIANCE\n", "Radiance HDR is not supported"),
     ],
 )
 def test_other_kinds_are_named_whatever_their_suffix(tmp_path, content, told):

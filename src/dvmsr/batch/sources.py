@@ -14,7 +14,7 @@ from dvmsr.images.signatures import SIGNATURE_BYTES, is_image
 from dvmsr.images.suffixes import RAW_ADVICE, RAW_SUFFIXES, READABLE_SUFFIXES
 
 HIDDEN = "hidden"
-NO_IMAGE = "no image by its name or content"
+NO_IMAGE = "no image that is read here"
 RAW = RAW_ADVICE
 SUBFOLDER = "a folder inside (recursive takes it)"
 OUTPUT_FOLDER = "the folder that the results go to"

@@ -86,7 +86,7 @@ class Decoder:
             raise ImageReadError(
                 f"{source.path}: {source.kind} is not supported; expected {READABLE}: convert it first"
                 if source.kind
-                else f"{source.path}: not an image, or one cut short; expected {READABLE}"
+                else f"{source.path}: not an image that is read here, or one cut short; expected {READABLE}"
             )
         if source.kind == "TIFF":
             self._odd = repair(source, page)
