@@ -198,6 +198,9 @@ def pictures(tmp_path_factory, cat):
     Image.fromarray(np.tile(cat, (12, 16, 1))).save(folder / "large.png")
     flat = np.full((24, 32, 3), (200, 80, 60), np.uint8)
     Image.fromarray(flat).save(folder / "flat.png", icc_profile=profile)
+    frames = [Image.fromarray(np.roll(cat, 8 * number, axis=1)) for number in range(3)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:], duration=80, loop=0)
+    frames[0].save(folder / "pages.tif", save_all=True, append_images=frames[1:])
     (folder / "broken.jpg").write_bytes((folder / "p3.jpg").read_bytes()[:-400])
     (folder / "text.png").write_text("no picture")
     return {path.name: path for path in folder.iterdir()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import threading
 import time
 
 import pytest
 
-from dvmsr.web.folders import remove_abandoned, server_folder
+from dvmsr.web.folders import bytes_in, remove_abandoned, server_folder
 
 
 def until(true, seconds=20):
@@ -61,6 +63,24 @@ def test_folders_are_this_users_alone(tmp_path):
         remove_abandoned(tmp_path / "root")
         assert (folder / "file").exists()
     assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_folders_that_vanish_while_they_are_counted(tmp_path):
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+            shutil.rmtree(tmp_path / "a")
+
+    (tmp_path / "file").write_bytes(b"12345")
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert {bytes_in(tmp_path) for _ in range(5000)} == {5}
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_nothing_else_in_the_root_is_touched(tmp_path):

@@ -121,11 +121,7 @@ async function enlarge(row) {
 async function enlargeAll() {
   if (!settings.check()) return;
   // One after the other, so that they stand in the queue as they stand here.
-  for (const row of rows.filter(isOpen)) await enlarge(row);
-}
-
-function isOpen(row) {
-  return ["ready", "cancelled"].includes(row.state);
+  for (const row of rows.filter((each) => each.isOpen)) await enlarge(row);
 }
 
 async function cancel(row) {
@@ -223,7 +219,7 @@ function tellChange(row) {
 
 // What the settings would make of each picture that is not enlarged.
 async function planAll() {
-  settings.showTransparency(rows.some((row) => row.picture.has_alpha));
+  settings.showFor(rows.map((row) => row.picture));
   if (!settings.valid) return;
   // By what is asked for: a quality is only for pictures whose format has one.
   const groups = new Map();
@@ -246,7 +242,7 @@ async function planAll() {
 }
 
 function overview() {
-  const open = rows.filter(isOpen);
+  const open = rows.filter((row) => row.isOpen);
   const atWork = rows.filter((row) => row.atWork);
   const done = rows.filter((row) => row.state === "done");
   element("empty").hidden = rows.length > 0;
@@ -254,7 +250,7 @@ function overview() {
   const button = element("enlarge-all");
   button.disabled = open.length === 0;
   button.textContent = open.length > 1 ? `Enlarge all ${open.length}` : "Enlarge all";
-  element("cancel-all").hidden = atWork.length === 0;
+  element("cancel-all").hidden = !rows.some((row) => row.atWork || row.state === "uploading");
   element("download-all").hidden = done.length === 0;
   element("overall").textContent = rows.length ? summary(open, atWork, done) : "";
   document.title = atWork.length ? `(${done.length}/${done.length + atWork.length}) dvmsr` : "dvmsr";
@@ -273,7 +269,10 @@ function summary(open, atWork, done) {
   }
   const wanted = open.map((row) => row.plan?.seconds);
   if (open.length && !atWork.length && wanted.every((seconds) => seconds != null)) {
-    parts.push(`${open.length} to do, about ${duration(wanted.reduce((sum, seconds) => sum + seconds, 0))}`);
+    const again = open.filter((row) => row.ended).length;
+    const which = again ? ` (${again} of them again, by other settings)` : "";
+    const takes = duration(wanted.reduce((sum, seconds) => sum + seconds, 0));
+    parts.push(`${open.length} to do${which}, about ${takes}`);
   }
   return parts.join(", ");
 }
