@@ -177,7 +177,8 @@ def video(
         check_report_file(report, source, output)
     if model is ModelName.AUTO:
         raise ArgumentError(
-            "--model auto is for pictures: how much a video lost is not known; name clean or photo"
+            "--model auto is for pictures: how much a video lost is not known; name clean or photo, which "
+            "--preview 2 lets you compare"
         )
     network = read_network(weights, residual, model, strength, ModelName.CLEAN)
     upscaler = network.upscaler(device, threads, precision)
