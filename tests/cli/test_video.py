@@ -24,7 +24,7 @@ def test_a_video(dvmsr, network, tmp_path):
     code, out, told = dvmsr(*arguments)
     assert code == 0
     assert "32x16 h264, 25/s for 0.40 s -> 128x64 H.264 (yuv420p) in MP4" in told
-    assert re.search(r"^  10 frames, about \d+\.\d\d s; less where frames are the same$", told, re.MULTILINE)
+    assert re.search(r"^  about 10 frames, \d+\.\d\d s; less where frames are the same$", told, re.MULTILINE)
     assert f"{source} 32x16 -> {target} 128x64: 10 frames in" in out
     assert "frames were the same as the one before and enlarged once" in out
     entry = json.loads(report.read_text())["dvmsr video"]
@@ -69,6 +69,14 @@ def test_preview(dvmsr, network, tmp_path):
         assert min(distances) == distances[frame] < 6
         after = pyvips.Image.new_from_file(str(tmp_path / f"out_preview_{number}.png"))
         assert (after.width, after.height) == (128, 64)
+
+
+def test_progress_tells_rate_time_left_and_size(dvmsr, network, tmp_path, monkeypatch):
+    monkeypatch.setattr("dvmsr.cli.progress_display._SECONDS_BETWEEN_LINES", 0.0)
+    source = clips.Clip(tmp_path / "in.mkv", frames=6, codec="ffv1").make()
+    _, _, told = dvmsr("video", source, "-o", tmp_path / "out.mkv", "--codec", "ffv1", *network)
+    lines = re.findall(r"^in.mkv, [\d.]+ KiB: (\d+) %, [\d.e+]+ frames/s, [\d:]+ left$", told, re.MULTILINE)
+    assert [int(part) for part in lines] == [16, 33, 50, 66, 83]
 
 
 def test_what_is_shown_turned_is_told_so(dvmsr, network, tmp_path):

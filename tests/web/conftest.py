@@ -79,6 +79,12 @@ class Server:
         self.url = found[0]
 
     @property
+    def address(self):
+        """Host and port."""
+        host, _, port = self.url.strip("/").removeprefix("http://").partition(":")
+        return host, int(port)
+
+    @property
     def files(self):
         """All that lies in its folder, but for locks."""
         return [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
@@ -96,8 +102,14 @@ class Client:
     def __init__(self, server, **headers):
         self._url = server.url
         self._headers = headers
-        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        self._opener = urllib.request.build_opener(cookies, urllib.request.ProxyHandler({}))
+        self._cookies = http.cookiejar.CookieJar()
+        keeping = urllib.request.HTTPCookieProcessor(self._cookies)
+        self._opener = urllib.request.build_opener(keeping, urllib.request.ProxyHandler({}))
+
+    @property
+    def cookie(self):
+        """The header by which it is known."""
+        return "; ".join(f"{each.name}={each.value}" for each in self._cookies)
 
     def ask(self, method, path, body=None, timeout=60, **headers):
         """Status, headers and body of an answer; an object is sent as JSON."""

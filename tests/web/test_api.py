@@ -9,8 +9,9 @@ import json
 import re
 import resource
 import shutil
+import socket
 import subprocess
-import time
+import zipfile
 from pathlib import Path
 
 import anyio
@@ -32,13 +33,6 @@ def a_picture_of(count):
     file = io.BytesIO()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(file, "png")
     return file.getvalue() + bytes(count - len(file.getvalue()))
-
-
-def wait_until_there(server, count):
-    deadline = time.monotonic() + 60
-    while sum(path.stat().st_size for path in server.files) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +88,32 @@ def test_step_by_step(client, pictures, command_line):
     assert client.ask("GET", f"{path}/result")[2] == command_line(pictures["p3.jpg"], "-s", "2").read_bytes()
     assert client.ask("DELETE", path)[0] == 204
     assert client.pictures() == []
+
+
+def test_all_in_one_file_though_they_have_one_name(server, client, pictures, until):
+    names = ["cat.png", "cat.png", "CAT.png", "caf\u00e9.png", "cafe\u0301.png"]
+    added = [client.add(pictures["cat.png"], name)[1] for name in names]
+    for picture in added:
+        client.json("POST", f"api/pictures/{picture['id']}/enlarge", {"scale": 1.5})
+    for picture in added:
+        client.wait(picture)
+    status, headers, body = client.ask("GET", "api/results.zip")
+    assert (status, headers.get_filename()) == (200, "dvmsr.zip")
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [
+            "cat_x1.5.png",
+            "cat_x1.5 (2).png",
+            "CAT_x1.5 (3).png",
+            "caf\u00e9_x1.5.png",
+            "caf\u00e9_x1.5 (2).png",
+        ]
+    # Who hangs up amid it leaves nothing either.
+    asked = f"GET /api/results.zip HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {client.cookie}\r\n\r\n"
+    with socket.create_connection(server.address) as connection:
+        connection.sendall(asked.encode())
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    until(lambda: not [path for path in server.files if path.suffix == ".zip"])
 
 
 def test_tiles_are_the_picture(client, pictures, tmp_path):
@@ -265,23 +285,20 @@ def test_the_room_is_kept(narrow_server, tmp_path, connect):
         client.ask("DELETE", "api/pictures")
 
 
-def test_uploads_at_the_same_time_have_the_room_once(narrow_server, connect):
+def test_uploads_at_the_same_time_have_the_room_once(narrow_server, connect, until):
     """Each alone would fit; each begins before the others have come."""
     client = connect(narrow_server)
-    host, _, port = narrow_server.url.strip("/").removeprefix("http://").partition(":")
-    cookie = client.ask("POST", "api/pictures?name=a.png", a_picture_of(1000))[1]["Set-Cookie"].partition(
-        ";"
-    )[0]
+    client.ask("POST", "api/pictures?name=a.png", a_picture_of(1000))
     picture = a_picture_of(50_000)
     sending = []
     try:
         for _ in range(15):
-            sending.append(http.client.HTTPConnection(host, int(port), timeout=60))
+            sending.append(http.client.HTTPConnection(*narrow_server.address, timeout=60))
             sending[-1].putrequest("POST", "/api/pictures?name=b.png")
-            sending[-1].putheader("Cookie", cookie)
+            sending[-1].putheader("Cookie", client.cookie)
             sending[-1].putheader("Content-Length", str(len(picture)))
             sending[-1].endheaders(picture[:-1])
-        wait_until_there(narrow_server, 600_000)
+        until(lambda: sum(path.stat().st_size for path in narrow_server.files) >= 600_000)
         for one in sending:
             one.send(picture[-1:])
         answers = [one.getresponse() for one in sending]
@@ -291,7 +308,7 @@ def test_uploads_at_the_same_time_have_the_room_once(narrow_server, connect):
     finally:
         for one in sending:
             one.close()
-        client.ask("DELETE", "api/pictures", Cookie=cookie)
+        client.ask("DELETE", "api/pictures")
 
 
 def test_an_upload_that_stops_is_given_up(tmp_path, monkeypatch):

@@ -136,7 +136,7 @@ def _foretold(plan: VideoPlan, seconds: float) -> str:
     if plan.facts.frames is None:
         return f"about {duration(seconds)} for each frame; how many there are the file does not tell"
     left = max(0, plan.facts.frames - plan.resumed)
-    return f"{left} frames, about {duration(left * seconds)}; less where frames are the same"
+    return f"about {left} frames, {duration(left * seconds)}; less where frames are the same"
 
 
 def _tell_done(done: UpscaledVideo) -> None:

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from dvmsr.errors import ArgumentError, setting
 from dvmsr.video.encoding import EncoderSettings
-from dvmsr.video.formats import Container
+from dvmsr.video.formats import CONTAINERS, Container
 from dvmsr.video.libav import open_input, same_priority
 from dvmsr.video.source import main_video
 
@@ -61,6 +61,8 @@ _MP4_TAGS = {
     "track",
 }
 _QUICKTIME_LANGUAGES = {"deu": "ger", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi"}
+# What else may hold a track, the likeliest first.
+_ALTERNATIVES = (".mkv", ".mov")
 _PICTURE_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 
 
@@ -102,10 +104,9 @@ def plan_tracks(path: Path, container: Container) -> Tracks:
             if _can_hold(container, stream):
                 copied.append(stream.index)
             else:
-                notes.append(
-                    f"left out: {describe(stream)}, which {container.name} cannot hold"
-                    + ("" if container.muxer == "matroska" else "; a .mkv file can")
-                )
+                better = next((each for each in _ALTERNATIVES if _can_hold(CONTAINERS[each], stream)), None)
+                advice = f"; a {better} file can" if better else ""
+                notes.append(f"left out: {describe(stream)}, which {container.name} cannot hold{advice}")
         if container.muxer in ("mp4", "mov"):
             more = {name for name in tags(source.metadata) if name.lower() not in _MP4_TAGS}
             if more and any(is_picture(source.streams[index]) for index in copied):
