@@ -71,6 +71,14 @@ def test_preview(dvmsr, network, tmp_path):
         assert (after.width, after.height) == (128, 64)
 
 
+def test_animations_are_told_as_such(dvmsr, network, tmp_path):
+    source = clips.Clip(tmp_path / "in.mkv", frames=6, codec="ffv1").make()
+    _, _, told = dvmsr("video", source, "-o", tmp_path / "out.png", *network)
+    assert "-> 128x64 APNG\n" in told
+    _, _, told = dvmsr("video", tmp_path / "out.png", "-o", tmp_path / "out.gif", *network)
+    assert "128x64 apng, 25/s -> 512x256 GIF\n  about 6 frames, " in told
+
+
 def test_progress_tells_rate_time_left_and_size(dvmsr, network, tmp_path, monkeypatch):
     monkeypatch.setattr("dvmsr.cli.progress_display._SECONDS_BETWEEN_LINES", 0.0)
     source = clips.Clip(tmp_path / "in.mkv", frames=6, codec="ffv1").make()

@@ -453,5 +453,9 @@ def test_the_program_ends_and_comes_again(open_page, start_server, tmp_path, pic
     button(page, "Enlarge", "cat.png").click()
     page.get_by_text("does not answer").wait_for()
     start_server("--port", port, folder=tmp_path)
+    # It finds out by itself, and says what has happened.
+    page.get_by_text("What was here is gone").wait_for()
+    assert page.locator(".picture").count() == 0
+    assert not page.get_by_text("does not answer").is_visible()
     page.reload()
     page.get_by_text("No pictures yet").wait_for()

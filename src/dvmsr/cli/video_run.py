@@ -113,13 +113,15 @@ class _Progress:
 
 
 def _tell_plan(upscaler: Upscaler, plan: VideoPlan, options: VideoOptions) -> None:
-    facts, settings = plan.facts, plan.settings
+    facts = plan.facts
     length = "" if facts.duration is None else f" for {duration(float(facts.duration))}"
     turned = " (shown turned)" if plan.matrix is not None else ""
     source = f"{facts.width}x{facts.height}{turned} {facts.codec}"
+    kind = f"{plan.codec} ({plan.settings.pixel_format}) in {plan.container.name}"
+    if plan.container.picture is not None:
+        kind = plan.container.name
     say(
-        f"{plan.source}: {source}, {float(facts.rate):.4g}/s{length} "
-        f"-> {plan.width}x{plan.height} {plan.codec} ({settings.pixel_format}) in {plan.container.name}",
+        f"{plan.source}: {source}, {float(facts.rate):.4g}/s{length} -> {plan.width}x{plan.height} {kind}",
         error=True,
     )
     for note in plan.notes:

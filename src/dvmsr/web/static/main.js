@@ -13,6 +13,7 @@ const SOON = 400;
 const LATER = 10_000;
 const UPLOADS_AT_ONCE = 2;
 
+const nothingYet = element("empty").textContent;
 const rows = [];
 const toSend = [];
 let sending = 0;
@@ -71,6 +72,7 @@ function addRow(picture) {
     compare: (each) => viewer.compare(each),
     part: (each) => viewer.pick(each),
   });
+  element("empty").textContent = nothingYet;
   rows.push(row);
   element("pictures").append(row.element);
   overview();
@@ -135,6 +137,7 @@ async function cancel(row) {
 }
 
 async function remove(row) {
+  row.removing = true;
   if (row.picture.id) await attempt(() => ask("DELETE", picturePath(row.picture)));
   drop(row);
   announce(`${row.picture.name} is removed`);
@@ -142,6 +145,7 @@ async function remove(row) {
 
 async function removeAll() {
   if (!confirm("Remove all pictures, and what was made of them?")) return;
+  for (const row of rows) row.removing = true;
   for (const row of rows.filter((each) => each.state === "uploading")) await cancel(row);
   await attempt(() => ask("DELETE", "api/pictures"));
   hasSession = false;
@@ -205,9 +209,19 @@ function take(pictures) {
     row.show();
     if (before !== row.state) tellChange(row);
   }
-  // Removed elsewhere, or the time is up.
-  for (const row of known.values()) drop(row);
+  const lost = [...known.values()];
+  if (lost.some((row) => !row.removing)) tellLoss();
+  lost.forEach(drop);
   overview();
+}
+
+function tellLoss() {
+  const away = duration(about.limits.idle_seconds);
+  const sentence =
+    "What was here is gone: it was removed in another window, the program was started again, " +
+    `or this page was asleep for more than ${away}.`;
+  element("empty").textContent = sentence;
+  announce(sentence);
 }
 
 function tellChange(row) {

@@ -20,6 +20,8 @@ export class Row {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.picture = picture;
     this.plan = null;
+    // Whether this page has asked for that.
+    this.removing = false;
     for (const button of this.element.querySelectorAll("[data-do]")) {
       button.addEventListener("click", () => actions[button.dataset.do]?.(this));
     }
