@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -17,6 +20,29 @@ def until(true, seconds=20):
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_browser_is_opened_on_it(tmp_path):
+    """Python's own way to name a browser, here one that notes what it is to open and looks there."""
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(
+        f'#!/bin/sh\ncurl --silent --noproxy "*" "$1" > "{tmp_path}/page"\necho "$1" > "{opened}"\n'
+    )
+    browser.chmod(0o755)
+    command = [sys.executable, "-c", "from dvmsr.cli import main; main()", "web", "--threads", "1"]
+    server = subprocess.Popen(
+        [*command, "--port", "0", "--folder", tmp_path / "pages"],
+        env={**os.environ, "BROWSER": str(browser), "DISPLAY": ":0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: opened.exists() and opened.read_text())
+        assert f"dvmsr is at {opened.read_text().strip()} until" in server.stdout.readline()
+        assert "<title>dvmsr</title>" in (tmp_path / "page").read_text()
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
