@@ -119,6 +119,10 @@ def test_errors_are_one_line(dvmsr, network, tmp_path):
         ((source, "-o", tmp_path / "out.gif", "--crf", "3"), "gif (GIF) has no --crf; leave it out"),
         ((source, "-o", tmp_path / "out.mp4", "--end", "0"), "the end must come after the start, got 0 s"),
         ((source, "-o", tmp_path / "out.mp4", "--report", mine), "is no report"),
+        (
+            (source, "-o", tmp_path / "out.mp4", "--report", tmp_path / "new.json", "--preview", "2"),
+            "--report is of a whole video: leave it out with --preview",
+        ),
         ((source, "-o", tmp_path / "out.mp4", "--model", "auto"), "--model auto is for pictures"),
         ((source, "-o", tmp_path / "out.mp4", "--scale", "2", "--size", "80x"), "either a scale or a size"),
     ]:

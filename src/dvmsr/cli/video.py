@@ -174,6 +174,8 @@ def video(
         overwrite=overwrite,
     )
     if report is not None:
+        if preview is not None:
+            raise ArgumentError("--report is of a whole video: leave it out with --preview")
         check_report_file(report, source, output)
     if model is ModelName.AUTO:
         raise ArgumentError(
