@@ -454,7 +454,7 @@ def test_the_program_ends_and_comes_again(open_page, start_server, tmp_path, pic
     page.get_by_text("does not answer").wait_for()
     start_server("--port", port, folder=tmp_path)
     # It finds out by itself, and says what has happened.
-    page.get_by_text("What was here is gone").wait_for()
+    page.locator("#empty", has_text="What was here is gone").wait_for()
     assert page.locator(".picture").count() == 0
     assert not page.get_by_text("does not answer").is_visible()
     page.reload()
