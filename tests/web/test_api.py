@@ -206,8 +206,18 @@ def test_what_is_no_request(client, pictures):
     assert (status, told["error"]) == (413, "expected at most 65,536 bytes of JSON")
     status, told = client.json("PUT", path)
     assert (status, told["error"]) == (405, f"/{path} cannot be asked for by PUT")
-    for long in ("tiles/" + 400 * "x" + "/0/0/0", "parts/" + 400 * "x" + "/after"):
-        assert client.ask("GET", f"{path}/{long}")[0] == 404
+    client.ask("GET", f"{path}/views/before")
+    for other in (
+        *("tiles/" + 400 * "x" + "/0/0/0", "tiles/before/" + 5000 * "9" + "/0/0", "tiles/before/..%2f0/0/0"),
+        *(
+            "tiles/before/0/0/0.png",
+            "tiles/before/0/x/0",
+            "parts/" + 400 * "x" + "/after",
+            "parts/x/original",
+        ),
+    ):
+        assert client.ask("GET", f"{path}/{other}")[0] == 404
+    assert client.ask("GET", f"{path}/tiles/before/0/0/0")[0] == 200
     form = {"Content-Type": "multipart/form-data; boundary=x"}
     status, _, told = client.ask("POST", "api/pictures?name=a.png", b"--x--", **form)
     assert status == 415

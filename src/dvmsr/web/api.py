@@ -89,7 +89,7 @@ class Api:
             route(f"{one}/result", self.result),
             route(f"{one}/thumbnail", self.thumbnail),
             route(f"{one}/views/{{which}}", self.view),
-            route(f"{one}/tiles/{{name}}/{{level:int}}/{{column:int}}/{{row:int}}", self.tile),
+            route(f"{one}/tiles/{{name}}/{{level}}/{{column}}/{{row}}", self.tile),
             route(f"{one}/parts", self.try_part, "POST"),
             route(f"{one}/parts/{{part}}/{{which}}", self.part),
         ]

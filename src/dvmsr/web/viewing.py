@@ -25,6 +25,7 @@ BEFORE, AFTER = "before", "after"
 """The two pictures that are compared."""
 
 _THUMBNAIL_SIDE = 160
+_NUMBER = re.compile(r"[0-9]{1,7}")
 _PART_NAME = re.compile(r"[0-9a-f]{16}")
 # However fast or slow the machine is.
 _PART_PIXELS = (96 * 96, 1024 * 1024)
@@ -121,14 +122,15 @@ class Views:
                 picture.tiles[name] = write_tiles(reader, folder)
             return View(name, picture.tiles[name])
 
-    def tile(self, picture: Picture, name: str, level: int, column: int, row: int) -> Path:
+    def tile(self, picture: Picture, name: str, level: str, column: str, row: str) -> Path:
         """Return the file of a tile.
 
         Raises:
             RequestError: There is none.
         """
-        path = picture.folder / f"tiles-{name}" / str(level) / f"{column}_{row}.png"
-        if name not in picture.tiles or not path.is_file():
+        path = picture.folder / f"tiles-{name}" / level / f"{column}_{row}.png"
+        is_place = all(_NUMBER.fullmatch(each) for each in (level, column, row))
+        if name not in picture.tiles or not is_place or not path.is_file():
             raise RequestError(404, "there is no such tile any more; open the comparison again")
         return path
 
