@@ -18,7 +18,7 @@ demo: $(VENV)/.base
 	$(BIN)/dvmsr upscale examples/chelsea.png --output demo/chelsea_x4.png --overwrite
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

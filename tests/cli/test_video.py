@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def test_a_video(dvmsr, network, tmp_path):
     code, out, told = dvmsr(*arguments)
     assert code == 0
     assert "32x16 h264, 25/s for 0.40 s -> 128x64 H.264 (yuv420p) in MP4" in told
+    assert re.search(r"^  about 10 frames, \d+\.\d\d s; less where frames are the same$", told, re.MULTILINE)
     assert f"{source} 32x16 -> {target} 128x64: 10 frames in" in out
     assert "frames were the same as the one before and enlarged once" in out
     entry = json.loads(report.read_text())["dvmsr video"]
@@ -32,7 +34,7 @@ def test_a_video(dvmsr, network, tmp_path):
     content = target.read_bytes()
     code, out, told = dvmsr(*arguments)
     assert (code, out) == (0, "")
-    assert told == f"finished before: {target}; --overwrite makes it again\n"
+    assert told == f"finished before: {target}; --overwrite makes it again, with other settings, too\n"
     assert target.read_bytes() == content
     # The index comes first, so that browsers begin before they have it all.
     assert content.index(b"moov") < content.index(b"mdat")
@@ -69,6 +71,28 @@ def test_preview(dvmsr, network, tmp_path):
         assert (after.width, after.height) == (128, 64)
 
 
+def test_animations_are_told_as_such(dvmsr, network, tmp_path):
+    source = clips.Clip(tmp_path / "in.mkv", frames=6, codec="ffv1").make()
+    _, _, told = dvmsr("video", source, "-o", tmp_path / "out.png", *network)
+    assert "-> 128x64 APNG\n" in told
+    _, _, told = dvmsr("video", tmp_path / "out.png", "-o", tmp_path / "out.gif", *network)
+    assert "128x64 apng, 25/s -> 512x256 GIF\n  about 6 frames, " in told
+
+
+def test_progress_tells_rate_time_left_and_size(dvmsr, network, tmp_path, monkeypatch):
+    monkeypatch.setattr("dvmsr.cli.progress_display._SECONDS_BETWEEN_LINES", 0.0)
+    source = clips.Clip(tmp_path / "in.mkv", frames=6, codec="ffv1").make()
+    _, _, told = dvmsr("video", source, "-o", tmp_path / "out.mkv", "--codec", "ffv1", *network)
+    lines = re.findall(r"^in.mkv, [\d.]+ KiB: (\d+) %, [\d.e+]+ frames/s, [\d:]+ left$", told, re.MULTILINE)
+    assert [int(part) for part in lines] == [16, 33, 50, 66, 83]
+
+
+def test_what_is_shown_turned_is_told_so(dvmsr, network, tmp_path):
+    source = clips.Clip(tmp_path / "in.mp4", matrix=clips.matrix_of(90, 32, 16)).make()
+    _, _, told = dvmsr("video", source, "-o", tmp_path / "out.mp4", "--preset", "ultrafast", *network)
+    assert ": 32x16 (shown turned) h264, " in told
+
+
 def test_previews_are_upright(dvmsr, network, tmp_path):
     source = clips.Clip(tmp_path / "in.mp4", matrix=clips.matrix_of(90, 32, 16)).make()
     code, _, _ = dvmsr("video", source, "-o", tmp_path / "out.mp4", "--preview", "1", *network)
@@ -86,7 +110,19 @@ def test_errors_are_one_line(dvmsr, network, tmp_path):
         ((source, "-o", source), "is the input file itself"),
         ((source, "-o", tmp_path / "out.avi"), "expected a name that ends in"),
         ((source, "-o", tmp_path / "out.mp4", "--start", "soon"), "expected a time"),
+        (
+            (source, "-o", tmp_path / "out.webm", "--codec", "h264"),
+            "WebM files cannot hold what libx264 writes; choose another --codec, or a .mkv file",
+        ),
+        ((source, "-o", tmp_path / "out.mov", "--codec", "vp9"), "MOV files cannot hold what libvpx-vp9"),
+        ((source, "-o", tmp_path / "out.mp4", "--codec", "rawvideo"), "MP4 files cannot hold what rawvideo"),
+        ((source, "-o", tmp_path / "out.gif", "--crf", "3"), "gif (GIF) has no --crf; leave it out"),
+        ((source, "-o", tmp_path / "out.mp4", "--end", "0"), "the end must come after the start, got 0 s"),
         ((source, "-o", tmp_path / "out.mp4", "--report", mine), "is no report"),
+        (
+            (source, "-o", tmp_path / "out.mp4", "--report", tmp_path / "new.json", "--preview", "2"),
+            "--report is of a whole video: leave it out with --preview",
+        ),
         ((source, "-o", tmp_path / "out.mp4", "--model", "auto"), "--model auto is for pictures"),
         ((source, "-o", tmp_path / "out.mp4", "--scale", "2", "--size", "80x"), "either a scale or a size"),
     ]:

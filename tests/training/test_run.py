@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 
 from dvmsr import ArgumentError, DatasetError, DvmsrError, Upscaler, WeightsError
+from dvmsr.locks import lock_file
 from dvmsr.training import MonitorSettings, RunFolder, TeacherSettings, TrainingConfig, callbacks, train
 from dvmsr.training.checkpoints import list_checkpoints, read_checkpoint
 from dvmsr.weights import load_weights, rescale_weights
@@ -259,6 +261,17 @@ def test_a_run_is_not_overwritten_nor_mixed_with_another(
     Image.new("RGB", (64, 64)).save(tmp_path / "hr" / "a.png")
     moved = replace(config, data=replace(config.data, hr=(str(tmp_path / "hr"),)))
     assert "the photographs are others" in refused(moved, True)
+
+
+def test_two_processes_do_not_train_in_one_folder(make_display, small_config, tmp_path):
+    config = replace(small_config, run=replace(small_config.run, steps=1))
+    folder = tmp_path / "run"
+    train(config, folder, display=make_display())
+    lock = lock_file(folder / ".lock")
+    with pytest.raises(ArgumentError, match="another process trains here; wait for it"):
+        train(config, folder, resume=True, display=make_display())
+    os.close(lock)
+    train(config, folder, resume=True, display=make_display())
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "null", '{"data": 3}', "{", "\xff"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -46,6 +48,13 @@ def test_whole_videos_are_not_called_cut_short(enlarge, tmp_path):
     for name in ("in.mkv", "in.mp4", "in.ts", "in.avi"):
         clip = Clip(tmp_path / name, frames=30, audio=[{}], options={"bf": "0"})
         assert enlarge(clip.make(), f"{name}.mp4").damage is None
+
+
+def test_a_part_without_a_frame_leaves_nothing(enlarge, tmp_path):
+    source = Clip(tmp_path / "in.mkv").make()
+    with pytest.raises(VideoError, match="there is no frame in what was asked for"):
+        enlarge(source, start=Fraction("0.41"), end=Fraction("0.42"))
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_damaged_in_the_middle(enlarge, tmp_path):

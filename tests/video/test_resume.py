@@ -152,6 +152,17 @@ def test_a_source_that_cannot_be_entered_near_the_place(upscaler, ended, monkeyp
     assert read(ended[1]).times == read(ended[0]).times
 
 
+def test_progress_tells_the_size_within_a_segment(upscaler, tmp_path):
+    source, sizes = Clip(tmp_path / "in.mp4").make(), []
+    options = VideoOptions(codec="ffv1", segment_frames=8)
+    tell = lambda progress: sizes.append(progress.bytes)  # noqa: E731
+    upscale_video(upscaler, source, tmp_path / "out.mkv", options, progress=tell)
+    assert len(sizes) == 12
+    # Also where a segment ends, whose file is somewhat larger.
+    assert sizes[0] > 0
+    assert sizes == sorted(set(sizes))
+
+
 def test_two_at_once_are_told(upscaler, tmp_path):
     source = Clip(tmp_path / "in.mp4").make()
     target = tmp_path / "out.mp4"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from clips import Clip, read
@@ -83,6 +85,37 @@ def test_cover_picture(enlarge, tmp_path, source_name, name):
     assert cover["type"] == "video"
     assert cover["codec"] == "png"
     assert [data for _, data in result.packets[result.streams.index(cover)]] == [png()]
+
+
+@pytest.mark.parametrize(
+    ("source_name", "codec", "name"),
+    [("in.ts", "klv", "out.mov"), ("in.mp4", "bin_data", "out.mp4"), ("in.ts", "klv", "out.mp4")],
+)
+def test_data(enlarge, tmp_path, source_name, codec, name):
+    """As of drones and cameras; what a file cannot hold is told, and which can."""
+    source = tmp_path / source_name
+    with av.open(str(source), "w") as output:
+        video = output.add_stream("libx264", rate=25, options={"bf": "0"})
+        video.width, video.height, video.pix_fmt = 32, 16, "yuv420p"
+        data = output.add_data_stream(codec)
+        for number in range(6):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 30 * number, np.uint8))
+            frame.pts = number
+            output.mux(video.encode(frame))
+            packet = av.Packet(b"place %d" % number)
+            packet.stream, packet.time_base = data, Fraction(1, 1000)
+            packet.pts = packet.dts = 40 * number
+            packet.duration = 40
+            output.mux(packet)
+        output.mux(video.encode(None))
+    before, done = read(source), enlarge(source, name)
+    if (codec, name) == ("klv", "out.mp4"):
+        assert done.notes == ("left out: track 1 (data, klv), which MP4 cannot hold; a .mov file can",)
+        return
+    after = read(done.target)
+    assert [data for _, data in after.packets[1]] == [data for _, data in before.packets[1]]
+    times = [at - after.times[0] for at, _ in after.packets[1]]
+    assert times == pytest.approx([at - before.times[0] for at, _ in before.packets[1]], abs=1e-3)
 
 
 def test_mp4_subtitles_and_phones_tags(enlarge, tmp_path):

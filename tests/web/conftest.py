@@ -79,6 +79,12 @@ class Server:
         self.url = found[0]
 
     @property
+    def address(self):
+        """Host and port."""
+        host, _, port = self.url.strip("/").removeprefix("http://").partition(":")
+        return host, int(port)
+
+    @property
     def files(self):
         """All that lies in its folder, but for locks."""
         return [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
@@ -96,8 +102,14 @@ class Client:
     def __init__(self, server, **headers):
         self._url = server.url
         self._headers = headers
-        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        self._opener = urllib.request.build_opener(cookies, urllib.request.ProxyHandler({}))
+        self._cookies = http.cookiejar.CookieJar()
+        keeping = urllib.request.HTTPCookieProcessor(self._cookies)
+        self._opener = urllib.request.build_opener(keeping, urllib.request.ProxyHandler({}))
+
+    @property
+    def cookie(self):
+        """The header by which it is known."""
+        return "; ".join(f"{each.name}={each.value}" for each in self._cookies)
 
     def ask(self, method, path, body=None, timeout=60, **headers):
         """Status, headers and body of an answer; an object is sent as JSON."""
@@ -198,6 +210,9 @@ def pictures(tmp_path_factory, cat):
     Image.fromarray(np.tile(cat, (12, 16, 1))).save(folder / "large.png")
     flat = np.full((24, 32, 3), (200, 80, 60), np.uint8)
     Image.fromarray(flat).save(folder / "flat.png", icc_profile=profile)
+    frames = [Image.fromarray(np.roll(cat, 8 * number, axis=1)) for number in range(3)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:], duration=80, loop=0)
+    frames[0].save(folder / "pages.tif", save_all=True, append_images=frames[1:])
     (folder / "broken.jpg").write_bytes((folder / "p3.jpg").read_bytes()[:-400])
     (folder / "text.png").write_text("no picture")
     return {path.name: path for path in folder.iterdir()}

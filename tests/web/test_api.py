@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import base64
+import http.client
+import io
 import json
 import re
+import resource
 import shutil
+import socket
 import subprocess
+import zipfile
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
 from PIL import Image
 
+from dvmsr.errors import RequestError
 from dvmsr.images import read_image
+from dvmsr.web import Limits
+from dvmsr.web.sessions import Sessions
+from dvmsr.web.uploads import take_in
 
 ROOT = Path(__file__).parents[2]
+
+
+def a_picture_of(count):
+    """A PNG file of so many bytes: what comes after its end is passed over."""
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(file, "png")
+    return file.getvalue() + bytes(count - len(file.getvalue()))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +49,8 @@ ROOT = Path(__file__).parents[2]
         ("p3.jpg", "format=avif&lossless=true", ("--format", "avif", "--lossless")),
         ("cat.png", "model=photo&strength=0.35", ("--model", "photo", "--strength", "0.35")),
         ("p3.jpg", "model=clean", ("--model", "clean")),
+        ("moving.gif", "scale=2&pages=all", ("--scale", "2", "--pages", "all")),
+        ("pages.tif", "scale=2&pages=all", ("--scale", "2", "--pages", "all")),
     ],
 )
 def test_one_request_has_the_command_lines_bytes(
@@ -71,6 +90,32 @@ def test_step_by_step(client, pictures, command_line):
     assert client.pictures() == []
 
 
+def test_all_in_one_file_though_they_have_one_name(server, client, pictures, until):
+    names = ["cat.png", "cat.png", "CAT.png", "caf\u00e9.png", "cafe\u0301.png"]
+    added = [client.add(pictures["cat.png"], name)[1] for name in names]
+    for picture in added:
+        client.json("POST", f"api/pictures/{picture['id']}/enlarge", {"scale": 1.5})
+    for picture in added:
+        client.wait(picture)
+    status, headers, body = client.ask("GET", "api/results.zip")
+    assert (status, headers.get_filename()) == (200, "dvmsr.zip")
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [
+            "cat_x1.5.png",
+            "cat_x1.5 (2).png",
+            "CAT_x1.5 (3).png",
+            "caf\u00e9_x1.5.png",
+            "caf\u00e9_x1.5 (2).png",
+        ]
+    # Who hangs up amid it leaves nothing either.
+    asked = f"GET /api/results.zip HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {client.cookie}\r\n\r\n"
+    with socket.create_connection(server.address) as connection:
+        connection.sendall(asked.encode())
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    until(lambda: not [path for path in server.files if path.suffix == ".zip"])
+
+
 def test_tiles_are_the_picture(client, pictures, tmp_path):
     _, added = client.add(pictures["cat.png"])
     path = f"api/pictures/{added['id']}"
@@ -96,6 +141,20 @@ def test_a_part(client, pictures):
     assert status == 400
     assert told["error"] == "expected a part of 48x32 pixels, got 20x16 pixels at column 40, row 2"
     assert client.json("POST", path, {})[1]["error"].startswith("expected a box of left")
+    for wrong in ({**box, "left": float("inf")}, {**box, "top": 0.5}, {**box, "top": True}, [4, 2, 20, 16]):
+        assert client.json("POST", path, {"box": wrong})[0] == 400
+    for wrong in ([1], "scale=2"):
+        status, told = client.json("POST", path, {"box": box, "settings": wrong})
+        assert (status, told["error"]) == (400, "expected settings as an object")
+
+
+def test_a_part_of_an_animation_is_of_its_first_frame(client, pictures):
+    _, added = client.add(pictures["moving.gif"])
+    assert added["has_more"]
+    box = {"left": 0, "top": 0, "width": 48, "height": 32}
+    path = f"api/pictures/{added['id']}/parts"
+    status, made = client.json("POST", path, {"box": box, "settings": {"scale": 2, "pages": "all"}})
+    assert (status, made["width"], made["height"]) == (201, 96, 64)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +166,11 @@ def test_a_part(client, pictures):
         ({"size": "large"}, "expected a size such as 3840x2160"),
         ({"format": "bmp"}, "format must be one of png, jpg"),
         ({"quality": 101}, "quality must be from 1 to 100, got 101"),
+        ({"quality": float("inf")}, "quality must be a whole number, got inf"),
+        ({"quality": "nan"}, "quality must be a whole number, got nan"),
+        ({"scale": 10**400}, "scale must be a number, got '1000"),
+        ({"pages": "some"}, "pages must be one of first, all; got 'some'"),
+        ({"\ud800": 1}, "got \\ud800"),
         ({"quality": 5, "lossless": True}, "expected either a quality or lossless, got both"),
         ({"alpha": "none"}, "alpha must be one of network, bicubic"),
         ({"sharpen": 3}, "got sharpen"),
@@ -136,7 +200,28 @@ def test_what_is_no_request(client, pictures):
     assert client.ask("POST", f"{path}/enlarge", b"[]")[0] == 400
     assert client.ask("POST", f"{path}/enlarge", b"{")[0] == 400
     assert client.ask("GET", "api/nothing")[0] == 404
-    assert client.ask("PUT", path)[0] == 405
+    for depth in (b"[" * 50_000, b'{"a":' * 13_000):
+        assert client.ask("POST", f"{path}/enlarge", depth)[0] == 400
+    status, told = client.json("POST", "api/plan", b'{"scale": "' + bytes(1 << 16))
+    assert (status, told["error"]) == (413, "expected at most 65,536 bytes of JSON")
+    status, told = client.json("PUT", path)
+    assert (status, told["error"]) == (405, f"/{path} cannot be asked for by PUT")
+    client.ask("GET", f"{path}/views/before")
+    for other in (
+        *("tiles/" + 400 * "x" + "/0/0/0", "tiles/before/" + 5000 * "9" + "/0/0", "tiles/before/..%2f0/0/0"),
+        *(
+            "tiles/before/0/0/0.png",
+            "tiles/before/0/x/0",
+            "parts/" + 400 * "x" + "/after",
+            "parts/x/original",
+        ),
+    ):
+        assert client.ask("GET", f"{path}/{other}")[0] == 404
+    assert client.ask("GET", f"{path}/tiles/before/0/0/0")[0] == 200
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    status, _, told = client.ask("POST", "api/pictures?name=a.png", b"--x--", **form)
+    assert status == 415
+    assert b"expected a file as the request's body, and not within a form" in told
     assert client.ask("GET", f"{path}/tiles/..%2F..%2Foriginal/0/0/0")[0] == 404
     assert client.ask("GET", "%2e%2e/settings.py")[0] == 404
     assert client.add(pictures["text.png"])[0] == 422
@@ -208,6 +293,62 @@ def test_the_room_is_kept(narrow_server, tmp_path, connect):
         assert "noise.png" in told["error"]
     finally:
         client.ask("DELETE", "api/pictures")
+
+
+def test_uploads_at_the_same_time_have_the_room_once(narrow_server, connect, until):
+    """Each alone would fit; each begins before the others have come."""
+    client = connect(narrow_server)
+    client.ask("POST", "api/pictures?name=a.png", a_picture_of(1000))
+    picture = a_picture_of(50_000)
+    sending = []
+    try:
+        for _ in range(15):
+            sending.append(http.client.HTTPConnection(*narrow_server.address, timeout=60))
+            sending[-1].putrequest("POST", "/api/pictures?name=b.png")
+            sending[-1].putheader("Cookie", client.cookie)
+            sending[-1].putheader("Content-Length", str(len(picture)))
+            sending[-1].endheaders(picture[:-1])
+        until(lambda: sum(path.stat().st_size for path in narrow_server.files) >= 600_000)
+        for one in sending:
+            one.send(picture[-1:])
+        answers = [one.getresponse() for one in sending]
+        refused = [json.loads(answer.read())["error"] for answer in answers if answer.status != 201]
+        assert {answer.status for answer in answers} <= {201, 409, 507}
+        assert any(sentence.startswith("there is no room for b.png any more") for sentence in refused)
+    finally:
+        for one in sending:
+            one.close()
+        client.ask("DELETE", "api/pictures")
+
+
+def test_an_upload_that_stops_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("dvmsr.web.uploads._SILENT_SECONDS", 0.05)
+    limits = Limits()
+    sessions = Sessions(tmp_path, limits)
+    session = sessions.open()
+
+    async def some():
+        yield b"beginning"
+        await anyio.sleep(30)
+
+    with pytest.raises(RequestError, match=r"nothing more of a.png came for 0.05 seconds; send it again"):
+        anyio.run(lambda: take_in(sessions, session, limits, name="a.png", announced=None, chunks=some()))
+    assert list(session.folder.iterdir()) == []
+
+
+def test_a_disk_that_is_full(start_server, connect, pictures):
+    """As a limit on the size of files tells it: the sentence to whoever asked, a line to the owner."""
+    server = start_server()
+    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1000, hard))
+    client = connect(server)
+    status, told = client.add(pictures["middle.png"])
+    assert (status, told["error"][:16]) == (507, "the disk is full")
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    assert client.add(pictures["middle.png"])[0] == 201
+    _, errors = server.end()
+    assert errors.startswith("dvmsr: error: POST '/api/pictures': OSError: [Errno 27]")
+    assert errors.count("\n") == 1
 
 
 def test_too_many_people(narrow_server, pictures, connect):
@@ -309,7 +450,7 @@ def test_other_sites_have_no_way_in(server, client, pictures):
     # By their own name, led here; and by a page of theirs in the same browser.
     assert client.ask("GET", "api/pictures", Host="evil.example")[0] == 403
     cat = pictures["cat.png"].read_bytes()
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1", "http://[::1"):
         assert client.ask("POST", "api/enlarge?name=a.png", cat, Origin=origin)[0] == 403
     assert client.ask("DELETE", "api/pictures", Origin=server.url.rstrip("/"))[0] == 204
     headers = client.ask("GET", "")[1]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
 
-from dvmsr.web.folders import remove_abandoned, server_folder
+from dvmsr.web.folders import bytes_in, remove_abandoned, server_folder
 
 
 def until(true, seconds=20):
@@ -15,6 +20,29 @@ def until(true, seconds=20):
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_browser_is_opened_on_it(tmp_path):
+    """Python's own way to name a browser, here one that notes what it is to open and looks there."""
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(
+        f'#!/bin/sh\ncurl --silent --noproxy "*" "$1" > "{tmp_path}/page"\necho "$1" > "{opened}"\n'
+    )
+    browser.chmod(0o755)
+    command = [sys.executable, "-c", "from dvmsr.cli import main; main()", "web", "--threads", "1"]
+    server = subprocess.Popen(
+        [*command, "--port", "0", "--folder", tmp_path / "pages"],
+        env={**os.environ, "BROWSER": str(browser), "DISPLAY": ":0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: opened.exists() and opened.read_text())
+        assert f"dvmsr is at {opened.read_text().strip()} until" in server.stdout.readline()
+        assert "<title>dvmsr</title>" in (tmp_path / "page").read_text()
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -61,6 +89,24 @@ def test_folders_are_this_users_alone(tmp_path):
         remove_abandoned(tmp_path / "root")
         assert (folder / "file").exists()
     assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_folders_that_vanish_while_they_are_counted(tmp_path):
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+            shutil.rmtree(tmp_path / "a")
+
+    (tmp_path / "file").write_bytes(b"12345")
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert {bytes_in(tmp_path) for _ in range(5000)} == {5}
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_nothing_else_in_the_root_is_touched(tmp_path):

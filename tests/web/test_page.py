@@ -90,6 +90,49 @@ def test_a_quality_is_for_formats_that_have_one(open_page, server, pictures, com
         assert found.path().read_bytes() == command_line(pictures[name], *arguments).read_bytes()
 
 
+def test_other_settings_can_be_had_for_all(open_page, server, pictures, command_line):
+    page = open_page(server)
+    add(page, pictures["cat.png"], pictures["p3.jpg"])
+    page.get_by_role("button", name="Enlarge all 2").click()
+    for name in ("cat.png", "p3.jpg"):
+        button(page, "Compare", name).wait_for()
+    assert page.get_by_role("button", name="Enlarge all").is_disabled()
+    page.get_by_label("Times larger", exact=True).fill("2")
+    page.get_by_role("button", name="Enlarge all 2").wait_for()
+    assert "2 to do (2 of them again, by other settings)" in page.locator("#overall").inner_text()
+    page.get_by_role("button", name="Enlarge all 2").click()
+    for name in ("cat.png", "p3.jpg"):
+        row(page, name).get_by_text("(x2)").wait_for()
+        button(page, "Compare", name).wait_for()
+        expected = command_line(pictures[name], "--scale", "2")
+        assert download(page, name).path().read_bytes() == expected.read_bytes()
+    assert page.get_by_role("button", name="Enlarge all").is_disabled()
+
+
+def test_all_frames_of_an_animation(open_page, server, pictures, command_line, shoot):
+    page = open_page(server)
+    add(page, pictures["cat.png"])
+    button(page, "Enlarge", "cat.png").wait_for()
+    assert not page.get_by_label("Pages and frames").is_visible()
+    add(page, pictures["moving.gif"])
+    row(page, "moving.gif").get_by_text(
+        "it holds several pages or frames, and the first is enlarged"
+    ).wait_for()
+    shoot(page, "frames")
+    page.get_by_label("Pages and frames").select_option("all of them")
+    row(page, "moving.gif").get_by_text("192 × 128, all 3 pictures in it").wait_for()
+    page.get_by_role("button", name="Enlarge all 2").click()
+    for name, arguments in (("cat.png", ()), ("moving.gif", ("--pages", "all"))):
+        button(page, "Compare", name).wait_for()
+        found, expected = download(page, name), command_line(pictures[name], *arguments)
+        assert found.suggested_filename == expected.name
+        assert found.path().read_bytes() == expected.read_bytes()
+    with Image.open(found.path()) as animation:
+        assert animation.n_frames == 3
+    button(page, "Compare", "moving.gif").click()
+    shown(page)
+
+
 def test_a_queue_goes_on_past_a_broken_file(open_page, server, pictures, command_line, shoot):
     page = open_page(server)
     names = ["cat.png", "broken.jpg", "text.png", "alpha.png"]
@@ -299,6 +342,14 @@ def test_two_people_at_once(open_page, server, pictures):
 
 def test_a_phones_screen(open_page, server, pictures, shoot):
     page = open_page(server, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    # The settings stand above the pictures, and take a line.
+    assert not page.get_by_label("Times larger", exact=True).is_visible()
+    page.get_by_text("4 times larger").tap()
+    page.get_by_label("Times larger", exact=True).fill("3")
+    page.get_by_label("Format").select_option("WebP")
+    shoot(page, "phone-settings")
+    page.get_by_role("heading", name="How to enlarge").tap()
+    page.get_by_text("3 times larger, WebP").wait_for()
     enlarge(page, pictures["middle.png"])
 
     def fits():
@@ -402,5 +453,9 @@ def test_the_program_ends_and_comes_again(open_page, start_server, tmp_path, pic
     button(page, "Enlarge", "cat.png").click()
     page.get_by_text("does not answer").wait_for()
     start_server("--port", port, folder=tmp_path)
+    # It finds out by itself, and says what has happened.
+    page.locator("#empty", has_text="What was here is gone").wait_for()
+    assert page.locator(".picture").count() == 0
+    assert not page.get_by_text("does not answer").is_visible()
     page.reload()
     page.get_by_text("No pictures yet").wait_for()

@@ -174,10 +174,13 @@ def video(
         overwrite=overwrite,
     )
     if report is not None:
+        if preview is not None:
+            raise ArgumentError("--report is of a whole video: leave it out with --preview")
         check_report_file(report, source, output)
     if model is ModelName.AUTO:
         raise ArgumentError(
-            "--model auto is for pictures: how much a video lost is not known; name clean or photo"
+            "--model auto is for pictures: how much a video lost is not known; name clean or photo, which "
+            "--preview 2 lets you compare"
         )
     network = read_network(weights, residual, model, strength, ModelName.CLEAN)
     upscaler = network.upscaler(device, threads, precision)

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from dvmsr.batch.forecast import seconds_per_pixel
 from dvmsr.cli.printing import printable, say
 from dvmsr.cli.progress_display import ProgressDisplay
 from dvmsr.cli.quantities import duration, size_of
@@ -49,12 +50,19 @@ def run_video(
         DvmsrError: Nothing can be done.
     """
     if not options.overwrite and is_finished(source, target):
-        say(f"finished before: {target}; --overwrite makes it again", error=True)
+        say(f"finished before: {target}; --overwrite makes it again, with other settings, too", error=True)
         return True
     shown = _Progress(source.name)
     try:
         with shown:
-            done = upscale_video(upscaler, source, target, options, on_plan=_tell_plan, progress=shown.update)
+            done = upscale_video(
+                upscaler,
+                source,
+                target,
+                options,
+                on_plan=lambda plan: _tell_plan(upscaler, plan, options),
+                progress=shown.update,
+            )
     except (KeyboardInterrupt, SystemExit):
         if shown.kept:
             say(f"{shown.kept} frames are kept; the same command goes on after them", error=True)
@@ -104,18 +112,33 @@ class _Progress:
         self._display.update(label, progress.frames, progress.total, fresh=progress.fresh)
 
 
-def _tell_plan(plan: VideoPlan) -> None:
-    facts, settings = plan.facts, plan.settings
+def _tell_plan(upscaler: Upscaler, plan: VideoPlan, options: VideoOptions) -> None:
+    facts = plan.facts
     length = "" if facts.duration is None else f" for {duration(float(facts.duration))}"
+    turned = " (shown turned)" if plan.matrix is not None else ""
+    source = f"{facts.width}x{facts.height}{turned} {facts.codec}"
+    kind = f"{plan.codec} ({plan.settings.pixel_format}) in {plan.container.name}"
+    if plan.container.picture is not None:
+        kind = plan.container.name
     say(
-        f"{plan.source}: {facts.width}x{facts.height} {facts.codec}, {float(facts.rate):.4g}/s{length} "
-        f"-> {plan.width}x{plan.height} {plan.codec} ({settings.pixel_format}) in {plan.container.name}",
+        f"{plan.source}: {source}, {float(facts.rate):.4g}/s{length} -> {plan.width}x{plan.height} {kind}",
         error=True,
     )
     for note in plan.notes:
         say(f"  {note}", error=True)
     if plan.resumed:
         say(f"  goes on after {plan.resumed} frames that were done before", error=True)
+    if upscaler.is_native:
+        pixels = plan.network_pixels(upscaler.scale, options.alpha)
+        say(f"  {_foretold(plan, pixels * seconds_per_pixel(upscaler))}", error=True)
+
+
+def _foretold(plan: VideoPlan, seconds: float) -> str:
+    """Say how long the network takes, each frame so many seconds."""
+    if plan.facts.frames is None:
+        return f"about {duration(seconds)} for each frame; how many there are the file does not tell"
+    left = max(0, plan.facts.frames - plan.resumed)
+    return f"about {left} frames, {duration(left * seconds)}; less where frames are the same"
 
 
 def _tell_done(done: UpscaledVideo) -> None:

@@ -41,6 +41,7 @@ class ImageReader:
         decoding_bytes: int,
         frames: int = 1,
         animated: bool = False,
+        has_more: bool = False,
         notes: Iterable[str] = (),
     ) -> None:
         self._decoder = decoder
@@ -56,6 +57,8 @@ class ImageReader:
         """Frames of an animation that are read; 1 of a picture."""
         self.animated = animated or frames > 1
         """Whether the file is an animation, of which the first frame alone may be read."""
+        self.has_more = has_more
+        """Whether the file holds pages or frames beside the one that is read."""
         self.dtype: np.dtype[Any] = np.dtype(PIXEL_TYPES[image.format])
         """uint8 or uint16."""
         self.grey: bool = image.bands < 3
@@ -211,7 +214,8 @@ def open_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     pictures = find_pictures(source, decoder)
     if pictures.pages[0] != 0:
         decoder = Decoder(SourceFile(source.path), pictures.pages[0])
-    return _open(decoder, max_pixels, animated=pictures.animated, notes=pictures.notes)
+    has_more = pictures.animated or len(pictures.pages) > 1
+    return _open(decoder, max_pixels, animated=pictures.animated, has_more=has_more, notes=pictures.notes)
 
 
 def open_pictures(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> list[ImageReader]:
@@ -246,6 +250,7 @@ def _open(
     *,
     frames: int = 1,
     animated: bool = False,
+    has_more: bool = False,
     notes: Iterable[str] = (),
 ) -> ImageReader:
     path = decoder.source.path
@@ -270,6 +275,7 @@ def _open(
             decoding_bytes=decoding_bytes,
             frames=frames,
             animated=animated,
+            has_more=has_more,
             notes=notes,
         )
     except pyvips.Error as error:

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from dvmsr.engine import Profile
 
 
+PAGES = ("first", "all")
+"""Which pages or frames of a file can be asked for."""
+
+
 @dataclass(frozen=True)
 class FileOptions:
     """How a file is enlarged and written."""
@@ -51,7 +55,7 @@ class FileOptions:
     """How transparency is enlarged: "network" or "bicubic"; see ``enlarge_rows``."""
 
     pages: str = "first"
-    """Which pages or frames of a file are enlarged: "first" or "all"."""
+    """Which pages or frames of a file are enlarged: one of ``PAGES``."""
 
     self_ensemble: bool = False
     """Whether to average over the flips and rotations: eight times the work, the whole image in memory."""

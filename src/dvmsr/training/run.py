@@ -96,12 +96,26 @@ def train(
     run = RunFolder(Path(folder))
     if config.machine.threads:
         torch.set_num_threads(config.machine.threads)
-    inputs = _check_inputs(config, run, resume, display)
-    if inputs.first < config.run.steps:
-        _train_on(config, run, inputs, resume, display, _Hooks(callbacks, loggers))
-    if process_rank() == 0:
-        run.export(run.weights_file, display.line)
+    device = choose_device(config.machine)
+    check_split(config, math.prod(devices_and_nodes(config.machine)))
+    with _taken(run, config, resume):
+        inputs = _check_inputs(config, run, device, resume, display)
+        if inputs.first < config.run.steps:
+            _train_on(config, run, inputs, resume, display, _Hooks(callbacks, loggers))
+        if process_rank() == 0:
+            run.export(run.weights_file, display.line)
     return run.weights_file
+
+
+@contextmanager
+def _taken(run: RunFolder, config: TrainingConfig, resume: bool) -> Iterator[None]:
+    """Keep the folder for this run: its first process does, for all of them."""
+    if process_rank() != 0:
+        yield
+        return
+    run.check(config, resume=resume)
+    with run.locked():
+        yield
 
 
 @dataclass(frozen=True)
@@ -130,11 +144,9 @@ class _Inputs:
     """The step to begin with."""
 
 
-def _check_inputs(config: TrainingConfig, run: RunFolder, resume: bool, display: Display) -> _Inputs:
-    device = choose_device(config.machine)
-    check_split(config, math.prod(devices_and_nodes(config.machine)))
-    if process_rank() == 0:
-        run.check(config, resume=resume)
+def _check_inputs(
+    config: TrainingConfig, run: RunFolder, device: torch.device, resume: bool, display: Display
+) -> _Inputs:
     sets = open_sets(map(Path, config.monitor.validation), config.network.scale)
     teachers = load_teachers(config.teacher, config.network.scale)
     networks = load_networks(config.teacher, config.network.scale)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError
+from dvmsr.locks import lock_file
 from dvmsr.training.checkpoint_content import PREFIX
 from dvmsr.training.checkpoints import list_checkpoints, newest_checkpoint
 from dvmsr.training.recipe import differences, make_config, read_recipe, to_toml
@@ -74,6 +77,28 @@ class RunFolder:
             raise ArgumentError(
                 f"{self.path}: checkpoints take {needed >> 20} MiB, and {free >> 20} MiB are free here"
             )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in the folder, which must exist.
+
+        Raises:
+            ArgumentError: Another process does.
+        """
+        try:
+            lock = lock_file(self.path / ".lock")
+        except BlockingIOError as error:
+            raise ArgumentError(
+                f"{self.path}: another process trains here; wait for it, or stop it (Ctrl-C, or kill PID)"
+            ) from error
+        except OSError as error:
+            raise ArgumentError(
+                f"{self.path}: the run's folder cannot be written: {error.strerror}"
+            ) from error
+        try:
+            yield
+        finally:
+            os.close(lock)
 
     def read_config(self) -> TrainingConfig:
         """Return the configuration that the run began with.

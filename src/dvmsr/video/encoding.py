@@ -89,7 +89,7 @@ class SegmentEncoder:
         settings: The encoder's settings.
         frames: Frames in a segment; only the last has less.
         keep: Takes each segment when it is complete.
-        told: Called after each frame with whether the network made it.
+        told: Called after each frame with the bytes that are encoded of the segment at hand.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class SegmentEncoder:
         settings: EncoderSettings,
         frames: int,
         keep: Callable[[Segment], None],
-        told: Callable[[bool], None],
+        told: Callable[[int], None],
     ) -> None:
         self._settings = settings
         self._frames = frames
@@ -124,7 +124,7 @@ class SegmentEncoder:
             times.append((stamped.pts, stamped.duration))
             computed += item.computed
             last = item.picture
-            self._told(item.computed)
+            self._told(sum(packet.size for packet in packets))
             item = next(more, None) if len(times) < self._frames else None
         packets += context.encode(None)
         damaged = last.damaged - self._damaged

@@ -210,6 +210,8 @@ class _Copier:
         self._has_start = has_start
         self._last = Fraction(0)
         self._failure: str | None = None
+        # Of tracks whose packets have no durations, when the last packet was decoded.
+        self._before: dict[int, int] = {}
 
     def packets(self) -> Iterator[_Timed]:
         """Read to the end."""
@@ -258,6 +260,10 @@ class _Copier:
             packet.dts = None if packet.dts is None else packet.dts - shift
         packet.stream = new
         decoded = packet.dts if packet.dts is not None else packet.pts
+        if stream.type == "data" and not packet.duration and decoded is not None:
+            # An MP4 file ends a track with its last packet's duration: of none, that packet would be hidden.
+            packet.duration = max(1, decoded - self._before.get(packet.stream_index, decoded))
+            self._before[packet.stream_index] = decoded
         return Fraction(0) if decoded is None else decoded * base, packet
 
     def ends_early(self, end: Fraction | None) -> str | None:

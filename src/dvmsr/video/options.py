@@ -53,9 +53,10 @@ class VideoOptions:
     """Whether an existing file is replaced."""
 
     def __post_init__(self) -> None:
-        if self.start is not None and self.end is not None and self.end <= self.start:
+        start = self.start or Fraction(0)
+        if self.end is not None and self.end <= start:
             raise ArgumentError(
-                f"the end must come after the start, got {float(self.start):g} s and {float(self.end):g} s"
+                f"the end must come after the start, got {float(start):g} s and {float(self.end):g} s"
             )
         if self.segment_frames is not None and self.segment_frames < 1:
             raise ArgumentError(f"segment must be a whole number of frames from 1, got {self.segment_frames}")

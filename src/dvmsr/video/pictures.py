@@ -45,7 +45,13 @@ def open_video(path: Path, options: VideoOptions) -> Frames:
         return WebpAnimation(path, options.start, options.end)
     source = VideoSource(path, options.start, options.end, options.deinterlace)
     if head.startswith((b"GIF8", b"\x89PNG")):
-        source.facts = replace(source.facts, plays=_plays(path, head), alpha=_is_transparent(source))
+        facts = source.facts
+        source.facts = replace(
+            facts,
+            plays=_plays(path, head),
+            alpha=_is_transparent(source),
+            frames=facts.frames or _frames(path, head),
+        )
     return source
 
 
@@ -125,9 +131,18 @@ def _plays(path: Path, head: bytes) -> int:
     """Return how often a GIF or PNG animation is played."""
     if head.startswith(b"GIF8"):
         return _loop(pyvips.Image.gifload(str(path)))
+    return int.from_bytes(_control(path)[4:8], "big")
+
+
+def _frames(path: Path, head: bytes) -> int | None:
+    """Return how many frames a PNG animation has; None of a GIF, which does not tell."""
+    return None if head.startswith(b"GIF8") else int.from_bytes(_control(path)[:4], "big") or None
+
+
+def _control(path: Path) -> bytes:
+    """Return the chunk of a PNG file that says what animation it is."""
     with path.open("rb") as file:
-        control = next((data for kind, data in read_chunks(file) if kind == b"acTL"), b"")
-    return int.from_bytes(control[4:8], "big")
+        return next((data for kind, data in read_chunks(file) if kind == b"acTL"), b"")
 
 
 def _loop(header: pyvips.Image) -> int:

@@ -11,7 +11,7 @@ from av import VideoFormat
 
 from dvmsr.errors import VideoError, setting
 from dvmsr.images.limits import MAX_PIXELS, check_memory, check_pixels
-from dvmsr.inference.sized import Size
+from dvmsr.inference.sized import Size, pass_sizes
 from dvmsr.inference.upscaler import Upscaler
 from dvmsr.video import orientation
 from dvmsr.video.colour import has_alpha
@@ -28,7 +28,7 @@ from dvmsr.video.formats import (
 from dvmsr.video.options import VideoOptions
 from dvmsr.video.pictures import open_video
 from dvmsr.video.source import Facts, Frames
-from dvmsr.video.tracks import Tracks, plan_tracks
+from dvmsr.video.tracks import Tracks, check_video, plan_tracks
 
 # A segment is about half a minute of work for two cores, and two to ten seconds of a video.
 _SEGMENT_PIXELS = 6_000_000
@@ -75,6 +75,17 @@ class VideoPlan:
 
     resumed: int = 0
     """Frames that an earlier run has done."""
+
+    def network_pixels(self, scale: int, alpha: str) -> int:
+        """Return how many pixels the network gets for a frame, in all passes.
+
+        Args:
+            scale: By how much the network enlarges.
+            alpha: How transparency is enlarged.
+        """
+        passes = pass_sizes(self.shown, (self.width, self.height), scale)
+        times = 2 if self.keeps_alpha and alpha == "network" else 1
+        return times * sum(width * height for width, height in passes)
 
 
 def plan_video(
@@ -123,7 +134,8 @@ def plan_video(
         told = encoder_options(encoder, pixel_format, options.crf, options.preset, parameters)
         name = encoder.name
     else:
-        told = encoder_options(LOSSLESS, pixel_format, options.crf, options.preset, [])
+        encoder_options(encoder, pixel_format, options.crf, options.preset, [])
+        told = encoder_options(LOSSLESS, pixel_format, None, None, [])
         name = LOSSLESS.name
     settings = EncoderSettings(
         encoder=name,
@@ -140,6 +152,8 @@ def plan_video(
     )
     # Refused here, and not after the first frame.
     settings.open()
+    if container.picture is None:
+        check_video(container, settings)
     tracks = Tracks((), dict(container.options), ())
     if frames.has_tracks:
         tracks = plan_tracks(source, container)

@@ -6,7 +6,6 @@ when these are shown. Its job.json says what the segments are of; other segments
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from dvmsr.atomic import remove_abandoned, write_atomically
 from dvmsr.errors import VideoError
+from dvmsr.locks import lock_file
 
 # Of side data only what carries VP9's transparency; its number in FFmpeg's AVPacketSideDataType.
 _ADDITIONAL: Literal["matroska_block_additional"] = "matroska_block_additional"
@@ -79,19 +79,13 @@ class SegmentFolder:
         """The folder."""
         try:
             self.path.mkdir(exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise VideoError(f"{self.path}: cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock_file(self.path / "lock")
         except BlockingIOError as error:
-            os.close(self._lock)
             raise VideoError(
                 f"{target}: another dvmsr is making this file; wait for it, or end it"
             ) from error
-        except OSError:
-            # A file system without locks.
-            pass
+        except OSError as error:
+            raise VideoError(f"{self.path}: cannot be written: {error.strerror}") from error
         remove_abandoned(self.path)
         self._take_over(json.dumps(job, indent=1, sort_keys=True).encode())
         self.outlines: list[Outline] = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING
 import av
 from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Discard, Disposition, Stream
+from av.video.stream import VideoStream
 
-from dvmsr.video.formats import Container
-from dvmsr.video.libav import open_input
+from dvmsr.errors import ArgumentError, setting
+from dvmsr.video.encoding import EncoderSettings
+from dvmsr.video.formats import CONTAINERS, Container
+from dvmsr.video.libav import open_input, same_priority
 from dvmsr.video.source import main_video
 
 if TYPE_CHECKING:
@@ -57,6 +61,8 @@ _MP4_TAGS = {
     "track",
 }
 _QUICKTIME_LANGUAGES = {"deu": "ger", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi"}
+# What else may hold a track, the likeliest first.
+_ALTERNATIVES = (".mkv", ".mov")
 _PICTURE_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 
 
@@ -98,10 +104,9 @@ def plan_tracks(path: Path, container: Container) -> Tracks:
             if _can_hold(container, stream):
                 copied.append(stream.index)
             else:
-                notes.append(
-                    f"left out: {describe(stream)}, which {container.name} cannot hold"
-                    + ("" if container.muxer == "matroska" else "; a .mkv file can")
-                )
+                better = next((each for each in _ALTERNATIVES if _can_hold(CONTAINERS[each], stream)), None)
+                advice = f"; a {better} file can" if better else ""
+                notes.append(f"left out: {describe(stream)}, which {container.name} cannot hold{advice}")
         if container.muxer in ("mp4", "mov"):
             more = {name for name in tags(source.metadata) if name.lower() not in _MP4_TAGS}
             if more and any(is_picture(source.streams[index]) for index in copied):
@@ -209,18 +214,44 @@ def _is_made_anew(stream: Stream, video: Stream) -> bool:
     return stream.type == "data" and (timecode or stream.discard == Discard.all)
 
 
+def check_video(container: Container, settings: EncoderSettings) -> None:
+    """Check that a kind of file can hold what an encoder writes, by writing the beginning of one.
+
+    Raises:
+        ArgumentError: It cannot.
+    """
+    try:
+        with same_priority(), _beginning(container) as output:
+            video = output.add_stream(settings.encoder, rate=settings.rate)
+            assert isinstance(video, VideoStream)
+            settings.configure(video.codec_context)
+            output.start_encoding()
+    except (av.FFmpegError, ValueError) as error:
+        codec, name = setting("--codec", "codec"), container.name
+        raise ArgumentError(
+            f"{name} files cannot hold what {settings.encoder} writes; choose another {codec}, or a .mkv file"
+        ) from error
+
+
+@contextmanager
+def _beginning(container: Container) -> Iterator[OutputContainer]:
+    """Give a file that goes nowhere, of which no more than a beginning is written."""
+    output = av.open(io.BytesIO(), "w", format=container.muxer)
+    try:
+        yield output
+    finally:
+        # A file of one track without a packet need not be a good one.
+        with suppress(av.FFmpegError, ValueError):
+            output.close()
+
+
 def _can_hold(container: Container, stream: Stream) -> bool:
     try:
-        output = av.open(io.BytesIO(), "w", format=container.muxer)
-        try:
-            if is_picture(stream) and container.muxer == "matroska":
-                return True
+        if is_picture(stream) and container.muxer == "matroska":
+            return True
+        with _beginning(container) as output:
             add_track(output, stream)
             output.start_encoding()
-        finally:
-            # A file of one track without a packet need not be a good one.
-            with suppress(av.FFmpegError, ValueError):
-                output.close()
     except (av.FFmpegError, ValueError):
         return False
     return True

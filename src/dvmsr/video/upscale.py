@@ -46,7 +46,7 @@ class VideoProgress:
     """Frames from which a run that is ended now goes on."""
 
     bytes: int
-    """Size of what is encoded so far, in whole segments."""
+    """Size of what is encoded so far."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,7 @@ def upscale_video(
         reader = PictureReader(frames, alpha=plan.keeps_alpha, matrix=plan.turned)
         _make_segments(upscaler, plan, options, segments, reader, done, progress)
         if segments.count == 0:
+            segments.remove()
             raise VideoError(f"{source}: there is no frame in what was asked for")
         damage = _finish(frames, plan, options, segments, target)
         segments.remove()
@@ -179,13 +180,13 @@ def _make_segments(
     enlarge = Enlarger(upscaler, plan.shown, (plan.width, plan.height), options.alpha)
     fresh = 0
 
-    def tell(computed: bool) -> None:  # noqa: ARG001 - of interest in the end only
+    def tell(encoded: int) -> None:
         nonlocal fresh
         fresh += 1
         if progress is not None:
             total = None if facts.frames is None else max(facts.frames, before + fresh)
             kept = segments.count * plan.segment_frames
-            progress(VideoProgress(before + fresh, total, fresh, kept, segments.size))
+            progress(VideoProgress(before + fresh, total, fresh, kept, segments.size + encoded))
 
     encoder = SegmentEncoder(plan.settings, plan.segment_frames, segments.add, tell)
     with writing(plan.target):

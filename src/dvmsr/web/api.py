@@ -33,6 +33,8 @@ from dvmsr.web.viewing import Views
 from dvmsr.weights import MODELS
 
 _DOWNLOAD = "application/octet-stream"
+_SIDES = ("left", "top", "width", "height")
+_JSON_BYTES = 1 << 16
 # A browser may keep what never changes under its address.
 _KEPT = {"Cache-Control": "private, max-age=3600, immutable"}
 
@@ -87,7 +89,7 @@ class Api:
             route(f"{one}/result", self.result),
             route(f"{one}/thumbnail", self.thumbnail),
             route(f"{one}/views/{{which}}", self.view),
-            route(f"{one}/tiles/{{name}}/{{level:int}}/{{column:int}}/{{row:int}}", self.tile),
+            route(f"{one}/tiles/{{name}}/{{level}}/{{column}}/{{row}}", self.tile),
             route(f"{one}/parts", self.try_part, "POST"),
             route(f"{one}/parts/{{part}}/{{which}}", self.part),
         ]
@@ -163,7 +165,13 @@ class Api:
             task, told = self._queue.plan(picture, settings)
         except DvmsrError as error:
             return {"problem": picture.tell(error)}
-        return {"width": task.target_width, "height": task.target_height, "seconds": told.seconds}
+        return {
+            "width": task.target_width,
+            "height": task.target_height,
+            "pictures": task.pictures,
+            "seconds": told.seconds,
+            "settings": settings.described(self._networks.scale),
+        }
 
     async def enlarge(self, request: Request) -> Response:
         """Let a picture wait for its turn, by the settings in the body."""
@@ -218,12 +226,15 @@ class Api:
         """Enlarge a part at once: ``box`` and ``settings`` in the body."""
         picture = self._picture(request)
         asked = await _json_object(request)
-        try:
-            box = Box(*(int(asked["box"][side]) for side in ("left", "top", "width", "height")))
-        except (KeyError, TypeError, ValueError):
-            raise ArgumentError("expected a box of left, top, width and height in pixels") from None
-        settings = Settings.parse(asked.get("settings") or {})
-        return JSONResponse(await to_thread.run_sync(self._views.try_part, picture, box, settings), 201)
+        box, settings = asked.get("box"), asked.get("settings") or {}
+        # No bool either, which is an int.
+        sides = [box[side] for side in _SIDES if type(box.get(side)) is int] if isinstance(box, dict) else []
+        if len(sides) < len(_SIDES):
+            raise ArgumentError("expected a box of left, top, width and height in whole pixels")
+        if not isinstance(settings, dict):
+            raise ArgumentError("expected settings as an object")
+        wanted = Settings.parse(settings)
+        return JSONResponse(await to_thread.run_sync(self._views.try_part, picture, Box(*sides), wanted), 201)
 
     def part(self, request: Request) -> Response:
         """Hand out a part that was tried, before or after."""
@@ -260,6 +271,10 @@ class Api:
             raise
 
     async def _take_in(self, request: Request, session: Session) -> Picture:
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise RequestError(
+                415, "expected a file as the request's body, and not within a form; see curl's --data-binary"
+            )
         announced = request.headers.get("content-length", "")
         return await take_in(
             self._sessions,
@@ -288,6 +303,7 @@ class Api:
             "width": picture.width,
             "height": picture.height,
             "has_alpha": picture.has_alpha,
+            "has_more": picture.has_more,
             "state": picture.state.value,
             "stopping": picture.at_work and picture.stop.is_set(),
             "progress": round(picture.part_done, 4),
@@ -317,10 +333,14 @@ async def _json_object(request: Request) -> dict[str, Any]:
     Raises:
         ArgumentError: It is something else.
     """
-    body = await request.body()
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _JSON_BYTES:
+            raise RequestError(413, f"expected at most {_JSON_BYTES:,} bytes of JSON")
     try:
         value = json.loads(body) if body else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise ArgumentError("expected a body of JSON with an object in it")

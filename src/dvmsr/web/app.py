@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -17,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from dvmsr.errors import DvmsrError, RequestError
 from dvmsr.web.api import Api
+from dvmsr.web.faults import Faults
 from dvmsr.web.guard import Guard, Password
 from dvmsr.web.limits import Limits
 from dvmsr.web.networks import Networks
@@ -64,8 +66,8 @@ def make_app(
     api = Api(networks, sessions, queue, views, limits, cookie)
     return Starlette(
         routes=[*api.routes(), Mount("/", StaticFiles(directory=_STATIC, html=True))],
-        middleware=[Middleware(Guard, password, hosts)],
-        exception_handlers={DvmsrError: _tell, ClientDisconnect: _tell_nobody, 404: _tell_missing},
+        middleware=[Middleware(Faults, debug=debug), Middleware(Guard, password, hosts)],
+        exception_handlers={DvmsrError: _tell, ClientDisconnect: _tell_nobody, HTTPException: _tell_refused},
         lifespan=while_running,
     )
 
@@ -78,7 +80,9 @@ async def _close_idle(sessions: Sessions, limits: Limits) -> None:
 
 def _tell(_: Request, error: Exception) -> Response:
     status = error.status if isinstance(error, RequestError) else 400
-    return JSONResponse({"error": str(error)}, status)
+    # What cannot be written in UTF-8 came from whoever asked.
+    sentence = str(error).encode(errors="backslashreplace").decode()
+    return JSONResponse({"error": sentence}, status)
 
 
 def _tell_nobody(_: Request, __: Exception) -> Response:
@@ -86,5 +90,11 @@ def _tell_nobody(_: Request, __: Exception) -> Response:
     return Response(status_code=499)
 
 
-def _tell_missing(request: Request, _: Exception) -> Response:
-    return JSONResponse({"error": f"there is nothing at {request.url.path}"}, 404)
+def _tell_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    sentence = {
+        404: f"there is nothing at {path}",
+        405: f"{path} cannot be asked for by {request.method}",
+    }.get(error.status_code, error.detail)
+    return JSONResponse({"error": sentence}, error.status_code, error.headers)

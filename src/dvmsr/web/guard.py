@@ -93,7 +93,7 @@ class Guard:
                 403, f"this page has another address than {host[:80]!r}; open the one it was started on"
             )
         origin = headers.get("origin")
-        if scope["method"] not in ("GET", "HEAD") and origin is not None and urlsplit(origin).netloc != host:
+        if scope["method"] not in ("GET", "HEAD") and origin is not None and _host_of(origin) != host:
             return _refusal(403, "this request comes from another site's page; open the page itself")
         if scope["path"] == HEALTH_PATH or self._password is None:
             return None
@@ -104,6 +104,11 @@ class Guard:
         response = _refusal(401, "expected the user and the password that the page was started with")
         response.headers["WWW-Authenticate"] = 'Basic realm="dvmsr", charset="UTF-8"'
         return response
+
+
+def _host_of(origin: str) -> str:
+    """The host and port of an ``Origin`` header, as a ``Host`` header has them."""
+    return origin.partition("://")[2]
 
 
 def _name_of(host: str) -> str:

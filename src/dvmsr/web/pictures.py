@@ -58,6 +58,9 @@ class Picture:
     has_alpha: bool = False
     """Whether the file holds transparency."""
 
+    has_more: bool = False
+    """Whether the file holds further pages or frames than the one that is shown."""
+
     state: State = State.READY
     """What becomes of it."""
 

@@ -145,9 +145,9 @@ class Sessions:
             )
 
     def room(self, session: Session) -> int:
-        """Return how many bytes of files may come to a session's."""
+        """Return how many bytes of files may come to a session's; below 0 where there are too many."""
         own = self._limits.stored_bytes - bytes_in(session.folder)
-        return max(0, min(own, self._limits.all_stored_bytes - bytes_in(self._folder)))
+        return min(own, self._limits.all_stored_bytes - bytes_in(self._folder))
 
     def check_room(self, session: Session, needed: float, what: str) -> None:
         """Refuse files for which there is no room.
@@ -164,7 +164,7 @@ class Sessions:
         if needed > room:
             raise RequestError(
                 507,
-                f"{what} takes about {mebi(needed)} MiB, and there is room for {mebi(room)} MiB; "
+                f"{what} takes about {mebi(needed)} MiB, and there is room for {mebi(max(0, room))} MiB; "
                 "download what is done, and remove it",
             )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dvmsr.errors import ArgumentError
 from dvmsr.images import WRITABLE_SUFFIXES, Encoding
-from dvmsr.inference.files import FileOptions
+from dvmsr.inference.files import PAGES, FileOptions
 from dvmsr.inference.sizes import OutputSize, asked_size
 from dvmsr.inference.transparency import ALPHA_METHODS
 from dvmsr.weights import MODELS
@@ -21,7 +21,7 @@ AUTO = "auto"
 
 # A network is kept for each, so there cannot be any number of them.
 _STRENGTH_STEPS = 20
-_NAMES = ("scale", "size", "model", "strength", "format", "quality", "lossless", "alpha")
+_NAMES = ("scale", "size", "model", "strength", "format", "quality", "lossless", "alpha", "pages")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Settings:
     alpha: str = "network"
     """How transparency is enlarged: one of ``ALPHA_METHODS``."""
 
+    pages: str = "first"
+    """Which pages or frames of a file are enlarged: one of ``PAGES``."""
+
     model: str = AUTO
     """Which network: :data:`AUTO`, "clean" or "photo"."""
 
@@ -54,9 +57,9 @@ class Settings:
         """Read settings by the names of the command line's options.
 
         Args:
-            values: ``scale`` or ``size``, ``model``, ``strength``, ``format``, ``quality``, ``lossless`` and
-                ``alpha``; numbers and truths may be texts, as they are in addresses. None and an empty text
-                say nothing.
+            values: ``scale`` or ``size``, ``model``, ``strength``, ``format``, ``quality``, ``lossless``,
+                ``alpha`` and ``pages``; numbers and truths may be texts, as they are in addresses. None and
+                an empty text say nothing.
 
         Raises:
             ArgumentError: A name is unknown, or a value is none that it can have.
@@ -66,7 +69,7 @@ class Settings:
             raise ArgumentError(f"expected settings among {', '.join(_NAMES)}; got {', '.join(unknown)}")
         scale = _number("scale", said["scale"]) if "scale" in said else None
         quality = _number("quality", said["quality"]) if "quality" in said else None
-        if quality is not None and quality != int(quality):
+        if quality is not None and not quality.is_integer():
             raise ArgumentError(f"quality must be a whole number, got {quality:g}")
         image_format = _word("format", said["format"], FORMATS) if "format" in said else None
         size = said.get("size")
@@ -77,6 +80,7 @@ class Settings:
             format=image_format,
             encoding=Encoding(None if quality is None else int(quality), _truth(said.get("lossless", False))),
             alpha=_word("alpha", said.get("alpha", "network"), ALPHA_METHODS),
+            pages=_word("pages", said.get("pages", "first"), PAGES),
             model=(model := _word("model", said.get("model", AUTO), (AUTO, *MODELS))),
             strength=_strength(model, said.get("strength")),
         )
@@ -92,7 +96,13 @@ class Settings:
         Args:
             max_pixels: Most pixels of a picture.
         """
-        return FileOptions(size=self.size, encoding=self.encoding, alpha=self.alpha, max_pixels=max_pixels)
+        return FileOptions(
+            size=self.size,
+            encoding=self.encoding,
+            alpha=self.alpha,
+            pages=self.pages,
+            max_pixels=max_pixels,
+        )
 
     def described(self, scale: int) -> str:
         """Say them in a few words.
@@ -109,6 +119,10 @@ class Settings:
             words.append(f"quality {self.encoding.quality}")
         if self.encoding.lossless:
             words.append("lossless")
+        if self.alpha != "network":
+            words.append(f"{self.alpha} transparency")
+        if self.pages != "first":
+            words.append(f"{self.pages} pages")
         return ", ".join(words)
 
 
@@ -117,7 +131,7 @@ def _number(name: str, value: Any) -> float:
         if isinstance(value, bool):
             raise ValueError
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"{name} must be a number, got {str(value)[:40]!r}") from None
 
 

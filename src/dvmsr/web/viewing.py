@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -24,6 +25,8 @@ BEFORE, AFTER = "before", "after"
 """The two pictures that are compared."""
 
 _THUMBNAIL_SIDE = 160
+_NUMBER = re.compile(r"[0-9]{1,7}")
+_PART_NAME = re.compile(r"[0-9a-f]{16}")
 # However fast or slow the machine is.
 _PART_PIXELS = (96 * 96, 1024 * 1024)
 # About, of a pixel: three or four samples of up to 16 bits, compressed lightly, and a third more for the
@@ -119,14 +122,15 @@ class Views:
                 picture.tiles[name] = write_tiles(reader, folder)
             return View(name, picture.tiles[name])
 
-    def tile(self, picture: Picture, name: str, level: int, column: int, row: int) -> Path:
+    def tile(self, picture: Picture, name: str, level: str, column: str, row: str) -> Path:
         """Return the file of a tile.
 
         Raises:
             RequestError: There is none.
         """
-        path = picture.folder / f"tiles-{Path(name).name}" / str(level) / f"{column}_{row}.png"
-        if not path.is_file():
+        path = picture.folder / f"tiles-{name}" / level / f"{column}_{row}.png"
+        is_place = all(_NUMBER.fullmatch(each) for each in (level, column, row))
+        if name not in picture.tiles or not is_place or not path.is_file():
             raise RequestError(404, "there is no such tile any more; open the comparison again")
         return path
 
@@ -145,6 +149,8 @@ class Views:
             RequestError: The part is too large, or the whole cannot be enlarged so.
             ArgumentError: The part is not within the picture.
         """
+        # A part is one of the picture that is seen.
+        settings = replace(settings, pages="first")
         box.check(picture.width, picture.height)
         task, _ = self._queue.plan(picture, settings)
         upscaler = self._networks.find(settings)
@@ -184,7 +190,7 @@ class Views:
         Raises:
             RequestError: There is none.
         """
-        path = picture.folder / "parts" / f"{Path(name).name}-{Path(which).name}.png"
-        if not path.is_file():
+        path = picture.folder / "parts" / f"{name}-{which}.png"
+        if not _PART_NAME.fullmatch(name) or which not in (BEFORE, AFTER) or not path.is_file():
             raise RequestError(404, "there is no such part any more; try it again")
         return path

@@ -13,6 +13,7 @@ const SOON = 400;
 const LATER = 10_000;
 const UPLOADS_AT_ONCE = 2;
 
+const nothingYet = element("empty").textContent;
 const rows = [];
 const toSend = [];
 let sending = 0;
@@ -71,6 +72,7 @@ function addRow(picture) {
     compare: (each) => viewer.compare(each),
     part: (each) => viewer.pick(each),
   });
+  element("empty").textContent = nothingYet;
   rows.push(row);
   element("pictures").append(row.element);
   overview();
@@ -121,11 +123,7 @@ async function enlarge(row) {
 async function enlargeAll() {
   if (!settings.check()) return;
   // One after the other, so that they stand in the queue as they stand here.
-  for (const row of rows.filter(isOpen)) await enlarge(row);
-}
-
-function isOpen(row) {
-  return ["ready", "cancelled"].includes(row.state);
+  for (const row of rows.filter((each) => each.isOpen)) await enlarge(row);
 }
 
 async function cancel(row) {
@@ -139,6 +137,7 @@ async function cancel(row) {
 }
 
 async function remove(row) {
+  row.removing = true;
   if (row.picture.id) await attempt(() => ask("DELETE", picturePath(row.picture)));
   drop(row);
   announce(`${row.picture.name} is removed`);
@@ -146,6 +145,7 @@ async function remove(row) {
 
 async function removeAll() {
   if (!confirm("Remove all pictures, and what was made of them?")) return;
+  for (const row of rows) row.removing = true;
   for (const row of rows.filter((each) => each.state === "uploading")) await cancel(row);
   await attempt(() => ask("DELETE", "api/pictures"));
   hasSession = false;
@@ -209,9 +209,19 @@ function take(pictures) {
     row.show();
     if (before !== row.state) tellChange(row);
   }
-  // Removed elsewhere, or the time is up.
-  for (const row of known.values()) drop(row);
+  const lost = [...known.values()];
+  if (lost.some((row) => !row.removing)) tellLoss();
+  lost.forEach(drop);
   overview();
+}
+
+function tellLoss() {
+  const away = duration(about.limits.idle_seconds);
+  const sentence =
+    "What was here is gone: it was removed in another window, the program was started again, " +
+    `or this page was asleep for more than ${away}.`;
+  element("empty").textContent = sentence;
+  announce(sentence);
 }
 
 function tellChange(row) {
@@ -223,7 +233,7 @@ function tellChange(row) {
 
 // What the settings would make of each picture that is not enlarged.
 async function planAll() {
-  settings.showTransparency(rows.some((row) => row.picture.has_alpha));
+  settings.showFor(rows.map((row) => row.picture));
   if (!settings.valid) return;
   // By what is asked for: a quality is only for pictures whose format has one.
   const groups = new Map();
@@ -246,7 +256,7 @@ async function planAll() {
 }
 
 function overview() {
-  const open = rows.filter(isOpen);
+  const open = rows.filter((row) => row.isOpen);
   const atWork = rows.filter((row) => row.atWork);
   const done = rows.filter((row) => row.state === "done");
   element("empty").hidden = rows.length > 0;
@@ -254,7 +264,7 @@ function overview() {
   const button = element("enlarge-all");
   button.disabled = open.length === 0;
   button.textContent = open.length > 1 ? `Enlarge all ${open.length}` : "Enlarge all";
-  element("cancel-all").hidden = atWork.length === 0;
+  element("cancel-all").hidden = !rows.some((row) => row.atWork || row.state === "uploading");
   element("download-all").hidden = done.length === 0;
   element("overall").textContent = rows.length ? summary(open, atWork, done) : "";
   document.title = atWork.length ? `(${done.length}/${done.length + atWork.length}) dvmsr` : "dvmsr";
@@ -273,7 +283,10 @@ function summary(open, atWork, done) {
   }
   const wanted = open.map((row) => row.plan?.seconds);
   if (open.length && !atWork.length && wanted.every((seconds) => seconds != null)) {
-    parts.push(`${open.length} to do, about ${duration(wanted.reduce((sum, seconds) => sum + seconds, 0))}`);
+    const again = open.filter((row) => row.ended).length;
+    const which = again ? ` (${again} of them again, by other settings)` : "";
+    const takes = duration(wanted.reduce((sum, seconds) => sum + seconds, 0));
+    parts.push(`${open.length} to do${which}, about ${takes}`);
   }
   return parts.join(", ");
 }

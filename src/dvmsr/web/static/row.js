@@ -20,6 +20,8 @@ export class Row {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.picture = picture;
     this.plan = null;
+    // Whether this page has asked for that.
+    this.removing = false;
     for (const button of this.element.querySelectorAll("[data-do]")) {
       button.addEventListener("click", () => actions[button.dataset.do]?.(this));
     }
@@ -41,6 +43,17 @@ export class Row {
     return ["waiting", "running"].includes(this.state);
   }
 
+  // Whether something came out, or could not.
+  get ended() {
+    return ["done", "failed"].includes(this.state);
+  }
+
+  // Whether there is something to do: it is not enlarged, or was by other settings than these.
+  get isOpen() {
+    if (["ready", "cancelled"].includes(this.state)) return true;
+    return this.ended && Boolean(this.plan?.settings) && this.plan.settings !== this.picture.settings;
+  }
+
   update(changes) {
     this.picture = { ...this.picture, ...changes };
     this.show();
@@ -56,7 +69,7 @@ export class Row {
       picture.error || (this.state === "ready" || this.state === "cancelled" ? this.plan?.problem : "");
     this.part(".problem").hidden = !problem;
     setText(this.part(".problem"), problem ?? "");
-    this.showNotes(picture.result?.notes ?? []);
+    this.showNotes(picture.result?.notes ?? this.foretold());
     const thumbnail = this.part(".thumbnail");
     if (picture.id && !thumbnail.src) thumbnail.src = picturePath(picture, "/thumbnail");
     const download = this.part("[data-do=download]");
@@ -79,7 +92,15 @@ export class Row {
     if (this.atWork) return `${from} (${picture.settings})`;
     if (!plan?.width) return from;
     const takes = plan.seconds === null ? "" : `, about ${duration(plan.seconds)}`;
-    return `${from} → ${size(plan.width, plan.height)}${takes}`;
+    const all = plan.pictures > 1 ? `, all ${plan.pictures} pictures in it` : "";
+    return `${from} → ${size(plan.width, plan.height)}${all}${takes}`;
+  }
+
+  // What is to be known before it is begun.
+  foretold() {
+    const { picture, plan } = this;
+    if (!picture.has_more || plan?.pictures !== 1 || this.atWork) return [];
+    return ["it holds several pages or frames, and the first is enlarged: choose all of them in the settings"];
   }
 
   showProgress() {
@@ -103,7 +124,7 @@ export class Row {
   showNotes(notes) {
     const list = this.part(".notes");
     list.hidden = !notes.length;
-    if (list.children.length === notes.length) return;
+    if ([...list.children].map((each) => each.textContent).join() === notes.join()) return;
     list.replaceChildren(
       ...notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })),
     );
@@ -118,7 +139,7 @@ export class Row {
       button.hidden = hidden;
       if (button.dataset.do === "enlarge") {
         setText(button, this.state === "done" ? "Enlarge again" : "Enlarge");
-        button.classList.toggle("main", this.state !== "done");
+        button.classList.toggle("main", this.state !== "done" || this.isOpen);
       }
       button.setAttribute("aria-label", `${button.textContent} ${this.picture.name}`);
     }

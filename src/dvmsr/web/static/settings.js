@@ -15,7 +15,10 @@ const FIELDS = [
   "quality",
   "lossless",
   "alpha",
+  "pages",
 ];
+// Where the settings stand above the pictures; see style.css.
+const narrow = matchMedia("(max-width: 52rem)");
 
 // What a picture becomes that keeps its format.
 function ownFormat(picture) {
@@ -26,6 +29,9 @@ function ownFormat(picture) {
 export class Settings {
   constructor(form, about, onChange) {
     this.form = form;
+    this.fold = form.querySelector("#fold");
+    this.fold.open = !narrow.matches;
+    narrow.addEventListener("change", () => (this.fold.open = !narrow.matches));
     this.field("scale").value = about.scale;
     this.field("scale").max = about.largest_scale;
     this.restore();
@@ -51,6 +57,7 @@ export class Settings {
     const kind = text("size-kind");
     const format = text("format");
     const settings = { format: format || null, alpha: text("alpha"), model: text("model") };
+    if (picture.has_more) settings.pages = text("pages");
     if (settings.model === "photo") settings.strength = Number(text("strength"));
     if (kind === "scale") settings.scale = Number(text("scale"));
     if (kind === "long") settings.size = `long=${text("long")}`;
@@ -67,6 +74,7 @@ export class Settings {
 
   // What is wrong in the form is told by the browser, beside the field.
   check() {
+    if (!this.valid) this.fold.open = true;
     return this.form.reportValidity();
   }
 
@@ -90,10 +98,29 @@ export class Settings {
     this.form.querySelector("#lossless-field").hidden = !HAVING_LOSSLESS.includes(format);
     this.form.querySelector("#quality-field").hidden = lossless || !mayHaveQuality;
     this.field("quality").disabled = lossless || !mayHaveQuality;
+    this.form.querySelector("#settings-now").textContent = this.inShort();
   }
 
-  showTransparency(there) {
-    this.form.querySelector("#alpha-field").hidden = !there;
+  // What is said of them while they are folded away.
+  inShort() {
+    const value = (name) => this.field(name).value;
+    const sizes = {
+      scale: `${value("scale")} times larger`,
+      long: `longer side ${value("long")}`,
+      frame: `within ${value("frame-width")} × ${value("frame-height")}`,
+    };
+    const format = this.field("format");
+    const formats = value("format") ? `, ${format.selectedOptions[0].textContent}` : "";
+    return `${sizes[value("size-kind")]}${formats}`;
+  }
+
+  // What is only for some pictures is shown where there is one of them.
+  showFor(pictures) {
+    for (const [field, has] of [
+      ["#alpha-field", "has_alpha"],
+      ["#pages-field", "has_more"],
+    ])
+      this.form.querySelector(field).hidden = !pictures.some((picture) => picture[has]);
   }
 
   keep() {

@@ -9,11 +9,17 @@ import { duration, size } from "./words.js";
 const element = (id) => document.getElementById(id);
 const MOST_ZOOM = 16;
 const HINTS = {
-  slider:
-    "Drag the line; drag the picture to move it, turn the wheel or pinch to zoom. Keys: arrows, +, −, 0 and 1.",
-  lens: "Move over the picture: both are shown there pixel by pixel. Keys: arrows, +, −, 0 and 1.",
-  pick: "Draw a box, or drag it and its corner. By keyboard: arrows move it, with Shift they resize it, Enter goes.",
+  slider: "Drag the line; drag the picture to move it, turn the wheel or pinch to zoom.",
+  lens: "Move over the picture: both are shown there pixel by pixel.",
+  pick: "Draw a box, or drag it and its corner.",
 };
+const KEYS = {
+  slider: " Keys: arrows, +, −, 0 and 1.",
+  lens: " Keys: arrows, +, −, 0 and 1.",
+  pick: " By keyboard: arrows move it, with Shift they resize it, Enter goes.",
+};
+// A phone has no keys to tell of.
+const hasKeys = matchMedia("(any-pointer: fine)");
 
 export class Viewer {
   constructor({ partPixels, settings, onEnlarge }) {
@@ -186,7 +192,7 @@ export class Viewer {
       element("part-try").hidden = false;
       for (const id of ["part-again", "part-whole"]) element(id).hidden = true;
     }
-    element("hint").textContent = HINTS[mode];
+    element("hint").textContent = HINTS[mode] + (hasKeys.matches ? KEYS[mode] : "");
     // In the middle until the pointer comes.
     this.spot = mode === "lens" ? { x: this.stage.clientWidth / 2, y: this.stage.clientHeight / 2 } : null;
     if (mode === "lens") this.stage.focus();
