@@ -16,11 +16,12 @@ def folder(tmp_path, monkeypatch):
         "class Networks:\n    @staticmethod\n    def small():\n        return 3\nnumber = 4\n"
     )
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "exits.py").write_text("import sys\nsys.exit('usage: exits.py FOLDER')\n")
     (tmp_path / "needs.py").write_text("import no_such_module\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
     yield tmp_path
-    for name in ("mine", "broken", "needs"):
+    for name in ("mine", "broken", "exits", "needs"):
         sys.modules.pop(name, None)
 
 
@@ -39,6 +40,7 @@ def test_a_module_in_the_working_directory():
         ("mine:other", "option: mine has no other ("),
         ("other:name", "option: cannot import other: No module named 'other'; it has to be in"),
         ("needs:name", "option: cannot import needs: No module named 'no_such_module'; "),
+        ("exits:name", "option: importing exits failed: SystemExit: usage: exits.py FOLDER"),
         ("broken:name", "option: importing broken failed: ZeroDivisionError: division by zero"),
     ],
 )

@@ -58,7 +58,7 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "vimm_residual":
+            if isinstance(field.default, bool):
                 if not isinstance(value, bool):
                     raise ArgumentError(f"{field.name} must be true or false, got {value!r}")
             elif isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import pkgutil
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from dvmsr.errors import ArgumentError
+from dvmsr.errors import ArgumentError, DvmsrError, is_lack_of_memory, setting
 
 _FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -44,7 +45,7 @@ def load_plugin(name: str, key: str) -> Callable[..., Any]:
         raise ArgumentError(
             f"{key}: cannot import {module}: {error}; it has to be in the working directory or PYTHONPATH"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ArgumentError(f"{key}: importing {module} failed: {describe(error)}") from error
     if not callable(found):
         raise ArgumentError(f"{key}: expected {name} to be a function or class, got {type(found).__name__}")
@@ -52,6 +53,27 @@ def load_plugin(name: str, key: str) -> Callable[..., Any]:
     return result
 
 
-def describe(error: Exception) -> str:
+@contextmanager
+def called(label: str) -> Iterator[None]:
+    """While foreign code runs, make one line of what it raises; lack of memory and our own errors pass.
+
+    Args:
+        label: What to call it in messages.
+
+    Raises:
+        ArgumentError: It failed.
+    """
+    try:
+        yield
+    except DvmsrError:
+        raise
+    except Exception as error:
+        if is_lack_of_memory(error):
+            raise
+        where = setting("--debug shows where", "the exception before this one shows where")
+        raise ArgumentError(f"{label} failed: {describe(error)}; {where}") from error
+
+
+def describe(error: BaseException) -> str:
     """Say in one line what foreign code raised."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -7,13 +7,26 @@ import sys
 
 import pytest
 
+MODULE = """
+from torch import nn
+
+def nearest():
+    return nn.Upsample(scale_factor=4)
+
+def none():
+    return nn.Conv2d(3, 3, 1)
+
+class Picky(nn.Module):
+    def forward(self, x):
+        if x.shape[2] != 24:
+            raise ValueError("not 24 rows")
+        return nn.functional.interpolate(x, scale_factor=4)
+"""
+
 
 @pytest.fixture(autouse=True)
 def own_module(tmp_path, monkeypatch):
-    (tmp_path / "own_networks.py").write_text(
-        "from torch import nn\ndef nearest():\n    return nn.Upsample(scale_factor=4)\n"
-        "def none():\n    return nn.Conv2d(3, 3, 1)\n"
-    )
+    (tmp_path / "own_networks.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     yield
     sys.modules.pop("own_networks", None)
@@ -48,6 +61,10 @@ def test_a_network_of_ones_own_without_weights(dvmsr, benchmark_set, tmp_path):
         (
             ["--network", "own_networks:none"],
             "expected the network to enlarge (1, 3, 24, 24) 2,",
+        ),
+        (
+            ["--network", "own_networks:Picky"],
+            "failed: ValueError: not 24 rows; --debug shows where",
         ),
         (["--network", "own_networks"], "--network must be module:name"),
         (["--network", "own_networks:nearest", "--precision", "bf16"], "--network is scored as it is"),

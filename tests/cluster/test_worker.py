@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dvmsr.batch import Done, Failed, plan_files
-from dvmsr.cluster import worker
+from dvmsr.cluster import ClusterSettings, run_tasks_on_ray, worker
 from dvmsr.cluster.worker import ALREADY, Network, Work, enlarge
-from dvmsr.errors import MissingExtraError
+from dvmsr.errors import ArgumentError, MissingExtraError
 from dvmsr.images import read_image
 from dvmsr.inference.files import FileOptions
 
@@ -71,3 +71,10 @@ def test_an_error_that_cannot_be_sent_keeps_its_text(work, task, monkeypatch):
     event = enlarge(work, task)
     assert str(event.error) == str(error)
     assert type(event.error) is not MissingExtraError
+
+
+@pytest.mark.parametrize("address", ["", "head", "ray://head"])
+def test_what_is_no_address(task, address):
+    expected = f"expected HOST:PORT, ray://HOST:PORT, local or auto, got '{address}'"
+    with pytest.raises(ArgumentError, match=expected):
+        list(run_tasks_on_ray(ClusterSettings(address), [task], FileOptions()))

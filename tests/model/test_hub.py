@@ -81,6 +81,12 @@ class TestFolder:
         network.save_pretrained(tmp_path)
         assert (tmp_path / "README.md").read_text() == "mine"
 
+    def test_damaged_configuration(self, network, tmp_path):
+        network.save_pretrained(tmp_path)
+        (tmp_path / "config.json").write_text('{"scale": ')
+        with pytest.raises(WeightsError, match=r"its config\.json is damaged \(Expecting value"):
+            DVMSR.from_pretrained(tmp_path)
+
     def test_empty_folder(self, tmp_path):
         with pytest.raises(WeightsError, match=r"model\.safetensors: cannot read weights"):
             load_pretrained(tmp_path)

@@ -33,6 +33,15 @@ def no_scalar(output, target):
 def mean_error(output, target):
     return (output - target).abs().mean()
 
+def broken(output, target):
+    raise ValueError("no\\nidea")
+
+class Tired(nn.Module):
+    def forward(self, x):
+        if len(x) > 1:
+            raise RuntimeError("too much")
+        return nn.functional.interpolate(x, scale_factor=4)
+
 def learnable(scale=4):
     torch.manual_seed(7)
     return nn.Sequential(nn.Conv2d(3, 3 * scale**2, 3, padding=1), nn.Dropout(0.5), nn.PixelShuffle(scale))
@@ -87,6 +96,27 @@ def test_a_loss_that_is_no_scalar(short, make_display, tmp_path):
     config = replace(short, loss=LossSettings(function="own_code:no_scalar"))
     with pytest.raises(ArgumentError, match=r"own_code:no_scalar to return a scalar .* got shape \(2, 3, 32"):
         train(config, tmp_path / "run", display=make_display())
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"loss": LossSettings(function="own_code:broken")},
+            "loss.function: own_code:broken failed: ValueError: no; "
+            "the exception before this one shows where",
+        ),
+        (
+            {"teacher": TeacherSettings(networks=("own_code:Tired",), outputs="online")},
+            "the teacher Tired, for a batch of shape (2, 3, 8, 8), failed: RuntimeError: too much; "
+            "the exception before this one shows where",
+        ),
+    ],
+)
+def test_own_code_that_fails_in_a_step_is_one_line(short, make_display, tmp_path, settings, message):
+    with pytest.raises(ArgumentError, match=f"^{re.escape(message)}$"):
+        train(replace(short, **settings), tmp_path / "run", display=make_display())
 
 
 def test_any_network_as_an_online_teacher(own, short, make_display, tmp_path, teacher_weights):

@@ -233,9 +233,11 @@ def _connected(address: str) -> Iterator[None]:
 
 def _check_address(address: str) -> None:
     """Find out in seconds whether anybody answers; Ray tries for a minute and more."""
+    if address in ("auto", "local"):
+        return
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
-        return
+        raise ArgumentError(f"--ray: expected HOST:PORT, ray://HOST:PORT, local or auto, got {address!r}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS_FOR_AN_ANSWER).close()
     except (OSError, ValueError, OverflowError) as error:

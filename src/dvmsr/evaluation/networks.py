@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dvmsr.config import SCALES
 from dvmsr.errors import ArgumentError
-from dvmsr.plugins import describe
+from dvmsr.plugins import called, describe
 
 # Divisible by much, and not too small for networks that reduce their input.
 _PROBE = 24
@@ -40,7 +40,8 @@ class NetworkUpscaler:
             low = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None].float()
             if image.dtype == np.uint8:
                 low /= 255
-            high = self._network(low)[0].permute(1, 2, 0)
+            with called(f"the network, for an image of {low.shape[3]}x{low.shape[2]},"):
+                high = self._network(low)[0].permute(1, 2, 0)
         if image.dtype == np.uint8:
             high = high.mul(255).round_().clamp_(0, 255).to(torch.uint8)
         result: NDArray[Any] = high.cpu().numpy()

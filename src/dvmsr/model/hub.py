@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from dvmsr.config import NetworkConfig
+from dvmsr.errors import WeightsError
 from dvmsr.weights import Weights
 from dvmsr.weights.hub import load_pretrained, save_pretrained
 
@@ -32,6 +34,20 @@ class HubNetwork(ModelHubMixin):
         def from_weights(cls, weights: Weights) -> HubNetwork: ...  # noqa: D102 - the network's
 
         def state_dict(self) -> Mapping[str, Tensor]: ...  # noqa: D102 - the network's
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **options: Any) -> Any:
+        """Load a network; see huggingface_hub's ``ModelHubMixin``.
+
+        Raises:
+            WeightsError: A file is missing or damaged, or of another network.
+        """
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, **options)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise WeightsError(
+                f"{pretrained_model_name_or_path}: its config.json is damaged ({error}): get or save it anew"
+            ) from error
 
     def _save_pretrained(self, save_directory: Path) -> None:
         parameters = {name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dvmsr.errors import ArgumentError
 from dvmsr.model import DVMSR
-from dvmsr.plugins import load_plugin
+from dvmsr.plugins import called, load_plugin
 from dvmsr.training.optimizers import make_optimizer
 from dvmsr.training.patches import Batch
 from dvmsr.training.schedule import rate_factor
@@ -40,7 +40,8 @@ def make_distance(settings: LossSettings) -> Distance:
 
 
 def _own_distance(function: Distance, name: str, output: Tensor, target: Tensor) -> Tensor:
-    loss = function(output, target)
+    with called(f"loss.function: {name}"):
+        loss = function(output, target)
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ArgumentError(

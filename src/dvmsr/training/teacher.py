@@ -27,7 +27,7 @@ from dvmsr.evaluation.networks import NetworkUpscaler, build_network
 from dvmsr.inference import Upscaler
 from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
 from dvmsr.model import DVMSR
-from dvmsr.plugins import load_plugin
+from dvmsr.plugins import called, load_plugin
 from dvmsr.training.photographs import Photograph, open_pixels, save_array
 from dvmsr.training.settings import TeacherSettings
 from dvmsr.training.symmetries import apply_symmetry_to_tensor, undo_symmetry_of_tensor
@@ -111,7 +111,10 @@ class Teacher(nn.Module):
         total = torch.zeros((), device=images.device)
         for network in self._networks:
             for symmetry in self._symmetries:
-                output = network(apply_symmetry_to_tensor(images, symmetry))
+                turned = apply_symmetry_to_tensor(images, symmetry)
+                shape = tuple(turned.shape)
+                with called(f"the teacher {type(network).__name__}, for a batch of shape {shape},"):
+                    output = network(turned)
                 total = total + undo_symmetry_of_tensor(output, symmetry).float()
         return total / (len(self._networks) * len(self._symmetries))
 
