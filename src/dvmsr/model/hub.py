@@ -44,7 +44,8 @@ class HubNetwork(ModelHubMixin):
         """
         try:
             return super().from_pretrained(pretrained_model_name_or_path, **options)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # The last: it is JSON, and no object.
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
             raise WeightsError(
                 f"{pretrained_model_name_or_path}: its config.json is damaged ({error}): get or save it anew"
             ) from error
