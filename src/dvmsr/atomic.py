@@ -100,6 +100,13 @@ def remove_abandoned(folder: Path) -> None:
                 _remove_if_abandoned(Path(entry.path))
 
 
+def has_unfinished(folder: Path) -> bool:
+    """Whether a folder holds unfinished files, of living or dead processes."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(_NAME.fullmatch(entry.name) for entry in entries)
+    return False
+
+
 def remove_unfinished() -> None:
     """Remove this process's unfinished files: for one that has to end at once."""
     for path in list(_unfinished):

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
-from dvmsr.atomic import remove_abandoned
+from dvmsr.atomic import has_unfinished, remove_abandoned
 from dvmsr.batch.events import Done, Failed
 from dvmsr.batch.one import renamed
 from dvmsr.batch.plan import FileTask
@@ -115,7 +115,8 @@ def run_tasks_on_ray(
     """
     if not tasks:
         return
-    with _connected(settings.address):
+    folders = {task.target.parent for task in tasks if not is_url(task.target)}
+    with _tidied_up(folders), _connected(settings.address):
         size = _cluster_size(settings.threads)
         if on_cluster is not None:
             on_cluster(size)
@@ -133,9 +134,24 @@ def run_tasks_on_ray(
             yield from run.go(tasks)
         finally:
             run.stop(late)
-            for folder in {task.target.parent for task in tasks if not is_url(task.target)}:
-                # What machines that died have left.
+
+
+@contextmanager
+def _tidied_up(folders: Collection[Path]) -> Iterator[None]:
+    """Remove in the end what is half done of machines that died, and of tasks that Ray ends with the run.
+
+    Ray may call a task cancelled that begins at that moment, and kills it when nobody is connected any more.
+    """
+    try:
+        yield
+    finally:
+        deadline = time.monotonic() + _SECONDS_TO_TIDY_UP
+        while True:
+            for folder in folders:
                 remove_abandoned(folder)
+            if time.monotonic() > deadline or not any(map(has_unfinished, folders)):
+                break
+            time.sleep(0.1)
 
 
 class _Run:
