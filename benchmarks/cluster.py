@@ -16,7 +16,7 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -86,11 +86,12 @@ class OneProcess:
 
 def _do_when_called(calls: Connection, tasks: Sequence[FileTask]) -> None:
     upscaler = Upscaler(load_weights(), threads=1)
-    while True:
-        calls.recv()
-        done = sum(isinstance(event, Done) for event in run_tasks(upscaler, tasks, OPTIONS))
-        assert done == len(tasks)
-        calls.send(None)
+    with suppress(EOFError):  # the other end is closed: nothing more to do
+        while True:
+            calls.recv()
+            done = sum(isinstance(event, Done) for event in run_tasks(upscaler, tasks, OPTIONS))
+            assert done == len(tasks)
+            calls.send(None)
 
 
 def head_bytes_per_image() -> float:
