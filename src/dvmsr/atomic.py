@@ -92,19 +92,18 @@ def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
     partial.replace(target)
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove the unfinished files that dead processes left in a folder, as far as that is allowed."""
+def remove_abandoned(folder: Path) -> bool:
+    """Remove the unfinished files that dead processes left in a folder, as far as that is allowed.
+
+    Returns:
+        Whether unfinished files are still there: of living processes, or of others that may not be removed.
+    """
+    left = False
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                _remove_if_abandoned(Path(entry.path))
-
-
-def has_unfinished(folder: Path) -> bool:
-    """Whether a folder holds unfinished files, of living or dead processes."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        return any(_NAME.fullmatch(entry.name) for entry in entries)
-    return False
+                left |= not _removed_if_abandoned(Path(entry.path))
+    return left
 
 
 def remove_unfinished() -> None:
@@ -134,11 +133,14 @@ def _create(folder: Path, suffix: str) -> tuple[Path, int]:
         _unfinished.discard(path)
 
 
-def _remove_if_abandoned(path: Path) -> None:
-    with suppress(OSError):
+def _removed_if_abandoned(path: Path) -> bool:
+    try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
         finally:
             os.close(descriptor)
+    except OSError:
+        return False
+    return True

@@ -27,7 +27,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
-from dvmsr.atomic import has_unfinished, remove_abandoned
+from dvmsr.atomic import remove_abandoned
 from dvmsr.batch.events import Done, Failed
 from dvmsr.batch.one import renamed
 from dvmsr.batch.plan import FileTask
@@ -146,11 +146,8 @@ def _tidied_up(folders: Collection[Path]) -> Iterator[None]:
         yield
     finally:
         deadline = time.monotonic() + _SECONDS_TO_TIDY_UP
-        while True:
-            for folder in folders:
-                remove_abandoned(folder)
-            if time.monotonic() > deadline or not any(map(has_unfinished, folders)):
-                break
+        # All of them each time, so no any().
+        while sum(map(remove_abandoned, folders)) and time.monotonic() < deadline:
             time.sleep(0.1)
 
 
