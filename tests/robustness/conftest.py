@@ -26,5 +26,5 @@ def network(tmp_path_factory):
 def ours():
     """Matches a line that the command writes on standard error: failed, lost, passed over, done so far."""
     return re.compile(
-        r"dvmsr: (error|note): .+|passed over \d+ .+|finished before: .+|  .+|\d+/\d+ images: .+"
+        r"dvmsr: (error|note): .+|passed over .+: .+|finished before: .+|  .+|\d+/\d+ images: .+"
     )
