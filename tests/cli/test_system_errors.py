@@ -121,6 +121,32 @@ main()
     assert (high.width, high.height) == (24_000, 96)
 
 
+def test_blocks_that_come_and_go_within_a_limit_on_address_space():
+    """What is free between others would not do for somewhat larger ones, and would stay reserved."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("what a process takes is read from /proc, which is Linux's")
+    program = r"""
+import re, resource
+from pathlib import Path
+import numpy as np
+from dvmsr.cli.address_space import reserve_little
+def size():
+    return int(re.search(r"VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, -1))
+reserve_little()
+# By default, one that was freed tells glibc to have such ones in its pool from then on.
+block = np.empty(30 << 20, np.uint8)
+del block
+before = size()
+blocks = [np.empty(8 << 20, np.uint8) for _ in range(20)]
+del blocks[::2]
+blocks += [np.empty(9 << 20, np.uint8) for _ in range(10)]
+print(size() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 180 << 20
+
+
 def test_lack_of_memory(benchmark_set, network):
     """Foretold for an image; else of Python's own kind, wherever it comes from."""
     for kind, side in (("LR", 4_000), ("HR", 16_000)):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-# glibc's name for it, M_ARENA_MAX, of <malloc.h>.
+# glibc's names for them, of <malloc.h>: M_ARENA_MAX and M_MMAP_THRESHOLD.
 _MOST_ARENAS = -8
+_MAPPED_FROM = -3
+_MAPPED_BYTES = 256 << 10
 
 
 def reserve_little() -> None:
     """Let all threads of the process share one pool of memory, where its address space is limited.
 
-    By default glibc reserves 64 MiB of addresses for nearly every thread, of which libvips starts several. To
-    be called before there are any.
+    By default glibc reserves 64 MiB of addresses for nearly every thread, of which libvips starts several. And
+    blocks of rows come to lie between what stays, so that the pool grows for minutes; they get pages of their
+    own here. To be called before there are any threads.
     """
     try:
         import resource
@@ -24,3 +27,4 @@ def reserve_little() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MOST_ARENAS, 1)
+        mallopt(_MAPPED_FROM, _MAPPED_BYTES)
