@@ -13,6 +13,7 @@ import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -38,26 +39,17 @@ def write_crops(folder: Path, count: int, side: int) -> None:
         image.write_to_file(str(folder / f"{number:04}.jpg"), Q=90)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=1000, help="how many (default: 1000)")
-    parser.add_argument("--side", type=int, default=128, help="rows and columns of each (default: 128)")
-    parser.add_argument("--repeats", type=int, default=3, help="timed rounds (default: 3)")
-    parser.add_argument(
-        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: all)"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
-    )
-    options = parser.parse_args()
+def measure(upscaler: Upscaler, images: int, side: int, repeats: int) -> list[dict[str, Any]]:
+    """Measure the engine, the run and the codecs in turns, on images of one size.
 
-    load = load_average()
-    upscaler = Upscaler(threads=options.threads)
+    Returns:
+        A row of each, as of ``measure_in_turns``.
+    """
     single = upscaler.with_threads(1)
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(options.threads) as pool:
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(upscaler.threads) as pool:
         folder = Path(name) / "small"
         folder.mkdir()
-        write_crops(folder, options.images, options.side)
+        write_crops(folder, images, side)
         sources = sorted(folder.iterdir())
         arrays = [read_image(path) for path in sources]
         # The results of a few stand for all in the codecs' part: they need not all be kept in memory.
@@ -81,19 +73,41 @@ def main() -> None:
             read_image(sources[number])
             reader = open_image(sources[number])
             result = enlarged[number % len(enlarged)]
-            target = Path(name) / f"{number % options.threads}.png"
+            target = Path(name) / f"{number % upscaler.threads}.png"
             size = {"width": result.shape[1], "height": result.shape[0]}
             write_image(target, [result], source=reader, **size, overwrite=True)
 
         def codecs() -> None:
             list(pool.map(code, range(len(sources))))
 
-        parts = {"engine": engine, "run": run, "codecs": codecs}
-        rows = measure_in_turns(parts, options.repeats)
+        return measure_in_turns({"engine": engine, "run": run, "codecs": codecs}, repeats)
 
-    print_rows(rows)
-    shape = {name: getattr(options, name) for name in ("images", "side", "threads", "repeats")}
-    write_report(options.output, load_before=load, **shape, rows=rows)
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=1000, help="how many of each size (default: 1000)")
+    parser.add_argument(
+        "--sides", type=int, nargs="+", default=[128, 256], help="rows and columns (default: 128 256)"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="timed rounds (default: 3)")
+    parser.add_argument(
+        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: all)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
+    )
+    options = parser.parse_args()
+
+    load = load_average()
+    upscaler = Upscaler(threads=options.threads)
+    rows = []
+    for side in options.sides:
+        measured = measure(upscaler, options.images, side, options.repeats)
+        print(f"{options.images} images of {side}x{side}")
+        print_rows(measured)
+        rows += [{"side": side, **row} for row in measured]
+    conditions = {name: getattr(options, name) for name in ("images", "threads", "repeats")}
+    write_report(options.output, load_before=load, **conditions, rows=rows)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import tifffile
 
 from dvmsr.errors import ArgumentError, ImageReadError
 from dvmsr.images import open_image, read_image
+from dvmsr.images.decoding import Decoder
 
 INTERPRETATIONS = {
     (1, "uint8"): "b-w",
@@ -92,6 +93,28 @@ def test_orientation_is_applied(tmp_path, orientation, rows):
     reader = open_image(path)
     assert (reader.height, reader.width) == upright.shape[:2]
     assert np.array_equal(np.concatenate(list(reader.blocks(rows))), upright)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_kept_pixels_are_those_of_the_file(tmp_path, monkeypatch, orientation):
+    """A small JPEG file is opened for its header and decoded once, a larger one once more for each look."""
+    path = tmp_path / "image.jpg"
+    image = to_vips(pixels(40, 24, 3)).copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    image.set_type(pyvips.GValue.gstr_type, "exif-ifd0-Make", "Maker")
+    image.write_to_file(str(path))
+    loads, load = [], Decoder._load
+    monkeypatch.setattr(Decoder, "_load", lambda *args, **options: loads.append(1) or load(*args, **options))
+    found = []
+    for held_bytes in (0, 40 * 24 * 3):
+        monkeypatch.setattr("dvmsr.images.decoding._HELD_BYTES", held_bytes)
+        loads.clear()
+        reader = open_image(path)
+        found.append((np.concatenate(list(reader.blocks(7))), reader.metadata()))
+    assert len(loads) <= (2 if orientation < 3 else 3)
+    assert np.array_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+    assert b"Maker" in found[1][1].exif
 
 
 def test_palette_and_single_bits(tmp_path):

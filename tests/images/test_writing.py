@@ -326,14 +326,18 @@ def test_blocks_that_do_not_fit(source, out, block):
     assert list(out.iterdir()) == []
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_disk_full(tmp_path, out, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "held_pixels"), [*((suffix, 1 << 21) for suffix in SUFFIXES), ("png", 0), ("jpg", 0)]
+)
+def test_disk_full(tmp_path, out, suffix, held_pixels):
     """With a limit on the size of files, which the system reports like a full disk, to the same calls."""
     noise = np.random.default_rng(0).integers(0, 256, (100, 120, 3), np.uint8)
     path = write_source(tmp_path / "low.png", noise).path
     program = """
 import resource, signal, sys
 from dvmsr.images import open_image, write_image
+from dvmsr.images.metadata import writing
+writing._HELD_PIXELS = int(sys.argv[3])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 source = open_image(sys.argv[1])
@@ -343,7 +347,7 @@ write_image(
 )
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(path), str(out / f"high.{suffix}")],
+        [sys.executable, "-c", program, str(path), str(out / f"high.{suffix}"), str(held_pixels)],
         capture_output=True,
         text=True,
         check=False,
@@ -355,9 +359,11 @@ write_image(
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.parametrize("held_pixels", [0, 1 << 21])
 @pytest.mark.parametrize(("suffix", "head"), [("png", PngHead), ("jpg", JpegHead)])
-def test_lack_of_memory_is_not_the_disks(source, out, monkeypatch, suffix, head):
-    """Where it is noticed, libvips is calling, and only hears that the file cannot be written."""
+def test_lack_of_memory_is_not_the_disks(source, out, monkeypatch, suffix, head, held_pixels):
+    """Where it is noticed of a large image, libvips is calling, and only hears that writing fails."""
+    monkeypatch.setattr("dvmsr.images.metadata.writing._HELD_PIXELS", held_pixels)
 
     def write(*_):
         raise MemoryError
@@ -377,6 +383,17 @@ def test_truncated_source_is_an_error_of_reading(tmp_path, out, channels):
     with pytest.raises(ImageReadError, match="damaged or cut short"):
         write_image(out / "high.png", enlarged(source), source=source, scale=SCALE)
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_files_are_the_same_however_they_are_encoded(source, out, monkeypatch, suffix):
+    files = []
+    for held_pixels in (0, 1 << 21):
+        monkeypatch.setattr("dvmsr.images.metadata.writing._HELD_PIXELS", held_pixels)
+        target = out / f"{held_pixels}.{suffix}"
+        write_image(target, enlarged(source), source=source, scale=SCALE)
+        files.append(target.read_bytes())
+    assert files[0] == files[1]
 
 
 def test_no_descriptor_stays_open_for_each_image(source, out):

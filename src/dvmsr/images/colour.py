@@ -58,7 +58,9 @@ class ColourDescription:
             primaries, transfer = self.code_points
             curve = None if transfer == _UNSPECIFIED else _TRANSFERS.get(transfer, 0.0)
             return primaries in (1, _UNSPECIFIED) and curve is None
-        return self._exponent() is None and np.allclose(self._places(), _PRIMARIES[1], atol=2e-3)
+        if self.chromaticities is not None and not np.allclose(self._places(), _PRIMARIES[1], atol=2e-3):
+            return False
+        return self._exponent() is None
 
     @property
     def name(self) -> str:

@@ -49,6 +49,9 @@ _LOADERS = {
 _CONVERTED_SPACES = ("cmyk", "lab", "labq", "labs")
 _COLOURS = {"b-w": 1, "grey16": 1, "rgb": 3, "srgb": 3, "rgb16": 3}
 
+# A smaller JPEG file is decoded once: its pixels are kept from the look for what is missing.
+_HELD_BYTES = 1 << 20
+
 # What libjpeg says where pixels are missing or wrong. Its other warnings are of harmless oddities.
 _MISSING_PIXELS = ("premature end of data segment", "bad Huffman code")
 _UNSUPPORTED = re.compile(
@@ -94,6 +97,10 @@ class Decoder:
         if all_frames:
             self._options["n"] = -1
         self._checked = False
+        # Opened for its header, and none of its pixels read yet.
+        self._unread: pyvips.Image | None = None
+        # Decoded, in memory.
+        self._held: pyvips.Image | None = None
         self._converted: str | None = None
 
     def size(self) -> tuple[int, int]:
@@ -126,15 +133,19 @@ class Decoder:
     def header(self) -> pyvips.Image:
         """Open the picture as it lies in the file, as far as possible without looking at its pixels.
 
+        They are not to be read of what is returned: :meth:`decode` goes on with it.
+
         Raises:
             ImageReadError: The file is damaged or not supported.
         """
         if self._other is not None:
             return self._other.decode()
-        try:
-            return self._load()
-        except pyvips.Error as error:
-            raise read_error(self.source, error) from error
+        if self._unread is None:
+            try:
+                self._unread = self._load()
+            except pyvips.Error as error:
+                raise read_error(self.source, error) from error
+        return self._unread
 
     @property
     def notes(self) -> list[str]:
@@ -157,7 +168,11 @@ class Decoder:
             return
         self._checked = True
         try:
-            self._load(fail_on="warning").avg()
+            image = self._load(fail_on="warning")
+            if image.width * image.height * image.bands <= _HELD_BYTES:
+                self._held = image.copy_memory()
+            else:
+                image.avg()
         except pyvips.Error as error:
             # Of harmless oddities it warns as well. What is an error will be one when the file is read.
             if any(words in str(error) for words in _MISSING_PIXELS):
@@ -176,13 +191,15 @@ class Decoder:
         """
         if self._other is not None:
             return self._other.decode()
-        image = self._load()
-        # 1 is upright and 2 mirrors each row. All others need the last row first.
-        if image.get_typeof("orientation") and image.get("orientation") > 2:
+        image, self._unread = self._held or self._unread or self._load(), None
+        orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+        # 2 mirrors each row. Those above need the last row first.
+        if orientation > 2 and image is not self._held:
             image = self._load(access="random")
         if self._odd is not None:
             image = to_pixels(image, self._odd)
-        image = image.autorot()
+        if orientation > 1:
+            image = image.autorot()
         if image.interpretation in _CONVERTED_SPACES:
             self._converted = "CMYK" if image.interpretation == "cmyk" else "Lab"
             image = _to_rgb(image)

@@ -225,6 +225,8 @@ def encode_stream(
         try:
             stream = pyvips.Source.new_from_descriptor(read_end)
             image = pyvips.Image.new_from_source(stream, "", access="sequential", fail_on="error")
+            # Not the one that libvips keeps.
+            image = image.copy()
             _save(image, source, encoding, path, height, file_bytes)
         except BaseException:
             failed.set()
@@ -276,7 +278,6 @@ def _save(
         own_bytes = image.width * image.height * image.bands * source.dtype.itemsize
         options["bigtiff"] = (file_bytes or own_bytes) > _CLASSIC_TIFF_BYTES
     metadata = source.metadata().for_enlarged(image.width, height, turned=source.turned)
-    image = image.copy()
     if source.frames > 1:
         source.copy_timing(image, height)
     try:

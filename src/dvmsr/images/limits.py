@@ -13,8 +13,8 @@ MAX_PIXELS = 500_000_000
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
 _MEBI = 1 << 20
-# Asking the system takes a millisecond, a fortieth of a small image's time: not done for less than this.
-LITTLE_BYTES = 8 * _MEBI
+# Asking the system takes a millisecond: not done for as little as an image of 256x256 pixels needs.
+LITTLE_BYTES = 16 * _MEBI
 
 
 def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
