@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import typer
 
-from dvmsr import NetworkConfig, Upscaler
+from dvmsr import ArgumentError, NetworkConfig, Upscaler
 from dvmsr.cli.commands import app
+from dvmsr.cluster import ClusterSettings
 from dvmsr.images import read_image
 from dvmsr.weights import save_weights
 
@@ -170,7 +171,6 @@ def test_interrupted(s3, address, write_noise, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "address", "inputs"),
     [
-        (["--ray", "in"], "auto", ["in"]),
         (["in", "--ray"], "auto", ["in"]),
         (["in", "--ray", "-o", "out"], "auto", ["in"]),
         (["--ray", "10.0.0.1:6379", "in"], "10.0.0.1:6379", ["in"]),
@@ -183,6 +183,24 @@ def test_the_address_is_optional(arguments, address, inputs):
     command = typer.main.get_command(app).commands["upscale"]
     context = command.make_context("upscale", [*arguments])
     assert (context.params["ray"], context.params["inputs"]) == (address, inputs)
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "10.0.0.1", "10.0.0.1:", "ray://head", "http://head:8265", "in/", ""]
+)
+def test_what_is_no_address(address):
+    with pytest.raises(ArgumentError) as told:
+        ClusterSettings(address)
+    assert str(told.value) == f"expected HOST:PORT, ray://HOST:PORT, local or auto, got {address!r}"
+
+
+def test_what_follows_ray_is_no_input(s3, folder, tmp_path):
+    run = upscale(s3, "-o", tmp_path / "out", "--ray", folder)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        f"dvmsr: error: --ray: expected HOST:PORT, ray://HOST:PORT, local or auto, got {str(folder)!r}; "
+        "name images and folders before --ray (see dvmsr upscale --help)\n"
+    )
 
 
 def test_nobody_answers(s3, weights, folder, tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import time
 import uuid
@@ -49,9 +50,16 @@ _SECONDS_FOR_AN_ANSWER = 10.0
 _SECONDS_TO_TIDY_UP = 2.0
 
 
+_ADDRESS = re.compile(r"(?:ray://)?(?P<host>[\w.-]+|\[[\w.:]+\]):(?P<port>\d+)")
+
+
 @dataclass(frozen=True)
 class ClusterSettings:
-    """A cluster, and the network that it gets."""
+    """A cluster, and the network that it gets.
+
+    Raises:
+        ArgumentError: The address is none.
+    """
 
     address: str
     """``HOST:PORT``, ``ray://HOST:PORT``, "local" for this machine alone, or "auto" for the cluster that
@@ -71,6 +79,10 @@ class ClusterSettings:
 
     strength: float = 1.0
     """See ``Upscaler``."""
+
+    def __post_init__(self) -> None:
+        if self.address not in ("auto", "local") and _ADDRESS.fullmatch(self.address) is None:
+            raise ArgumentError(f"expected HOST:PORT, ray://HOST:PORT, local or auto, got {self.address!r}")
 
 
 @dataclass(frozen=True)
@@ -246,13 +258,12 @@ def _connected(address: str) -> Iterator[None]:
 
 def _check_address(address: str) -> None:
     """Find out in seconds whether anybody answers; Ray tries for a minute and more."""
-    if address in ("auto", "local"):
+    place = _ADDRESS.fullmatch(address)
+    if place is None:
         return
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        raise ArgumentError(f"--ray: expected HOST:PORT, ray://HOST:PORT, local or auto, got {address!r}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_FOR_AN_ANSWER).close()
+        host, port = place["host"].strip("[]"), int(place["port"])
+        socket.create_connection((host, port), _SECONDS_FOR_AN_ANSWER).close()
     except (OSError, ValueError, OverflowError) as error:
         raise ArgumentError(
             f"--ray {address}: no cluster answers there ({error}); begin one with ray start --head"
