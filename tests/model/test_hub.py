@@ -88,6 +88,20 @@ class TestFolder:
         with pytest.raises(WeightsError, match=r"its config\.json is damaged \("):
             DVMSR.from_pretrained(tmp_path)
 
+    def test_a_folder_that_cannot_be_written_is_left_as_it_is(self, network, tmp_path):
+        network.save_pretrained(tmp_path)
+        before = (tmp_path / "config.json").read_bytes()
+        (tmp_path / "model.safetensors").unlink()
+        (tmp_path / "model.safetensors").mkdir()
+        with pytest.raises(WeightsError, match=r"model\.safetensors: is no regular file"):
+            network.save_pretrained(tmp_path)
+        assert (tmp_path / "config.json").read_bytes() == before
+        with pytest.raises(WeightsError, match=r"config\.json: cannot be made: "):
+            network.save_pretrained(tmp_path / "config.json")
+        # It refuses new files even to root.
+        with pytest.raises(WeightsError, match=r"^/proc: cannot be written: "):
+            network.save_pretrained("/proc")
+
     def test_empty_folder(self, tmp_path):
         with pytest.raises(WeightsError, match=r"model\.safetensors: cannot read weights"):
             load_pretrained(tmp_path)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dvmsr.atomic import write_atomically
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import MissingExtraError, WeightsError
+from dvmsr.targets import check_target
 from dvmsr.weights.arrays import Weights
 from dvmsr.weights.files import load_weights, save_weights, shipped_weights
 
@@ -119,16 +120,33 @@ def save_pretrained(
 
     Raises:
         ArgumentError: The parameters do not fit the configuration.
-        OSError: A file cannot be written.
+        WeightsError: The folder cannot be made, or a file in it not written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_pretrained_folder(folder)
     with np.errstate(over="ignore"):
         fits = all(np.array_equal(array, array.astype(np.float16)) for array in parameters.values())
-    save_weights(folder / WEIGHTS_FILE, parameters, config, dtype=np.float16 if fits else np.float32)
-    _write(folder / _CONFIG_FILE, json.dumps(asdict(config), indent=2) + "\n")
-    if not (folder / _CARD_FILE).exists():
-        _write(folder / _CARD_FILE, _card(parameters, config))
+    try:
+        save_weights(folder / WEIGHTS_FILE, parameters, config, dtype=np.float16 if fits else np.float32)
+        _write(folder / _CONFIG_FILE, json.dumps(asdict(config), indent=2) + "\n")
+        if not (folder / _CARD_FILE).exists():
+            _write(folder / _CARD_FILE, _card(parameters, config))
+    except OSError as error:
+        raise WeightsError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+def check_pretrained_folder(folder: Path) -> None:
+    """Make a folder for :func:`save_pretrained`, and check that its files may be written there.
+
+    Raises:
+        WeightsError: They may not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"{folder}: cannot be made: {error.strerror}; choose another folder") from error
+    for name in (WEIGHTS_FILE, _CONFIG_FILE, _CARD_FILE):
+        check_target(folder / name, WeightsError, overwrite=True)
 
 
 def _card(parameters: Mapping[str, NDArray[Any]], config: NetworkConfig) -> str:
