@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -141,10 +142,51 @@ def test_s3_to_s3(s3, address, weights, folder, tmp_path):
         assert np.array_equal(read_image(tmp_path / "got" / name), read_image(tmp_path / "here" / name))
 
 
-def test_no_such_bucket(s3, weights):
-    run = upscale(s3, "s3://none/in", "-o", "s3://photos/out", "--weights", weights)
-    assert run.returncode == 2
-    assert re.fullmatch(r"dvmsr: error: s3://none/in: [^\n]+\n", run.stderr)
+NOBODY = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("source", "output", "environment", "told"),
+    [
+        ("s3://none/in", "s3://photos/out", {}, "s3://none/in: there is no such file, folder or bucket"),
+        ("in", "s3://none/out", {}, "s3://none/out: there is no bucket none; create it first"),
+        ("in", "s3://photos/out", NOBODY, "s3://photos/out: cannot be reached: Could not connect "),
+        ("s3://photos/in", "out", NOBODY, "s3://photos/in: cannot be reached: Could not connect "),
+    ],
+)
+def test_nothing_is_begun_where_s3_says_no(s3, tmp_path, source, output, environment, told):
+    run = upscale({**s3, **environment}, source, "-o", output, cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"dvmsr: error: {told}")
+    assert run.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def no_keys_are_right(s3):
+    """While it lasts, the server knows none of the keys that it is given."""
+
+    def ask_for_keys_after(requests):
+        url = f"{s3['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+        request = Request(url, requests.encode(), {"Content-Type": "text/plain"})
+        with urlopen(request, timeout=60) as answer:
+            assert answer.status == 200
+
+    ask_for_keys_after("0")
+    yield
+    ask_for_keys_after("inf")
+
+
+@pytest.mark.usefixtures("no_keys_are_right", "folder")
+@pytest.mark.parametrize(("source", "output"), [("s3://photos/in", "out"), ("in", "s3://photos/out")])
+def test_wrong_keys(s3, tmp_path, source, output):
+    run = upscale(s3, source, "-o", output, cwd=tmp_path)
+    url = source if source.startswith("s3") else output
+    message = f"dvmsr: error: {url}: cannot be reached: The AWS Access Key Id you provided does not exist "
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(message)
+    assert run.stderr.count("\n") == 1
 
 
 def test_interrupted(s3, address, write_noise, tmp_path):
