@@ -245,7 +245,15 @@ def test_what_follows_ray_is_no_input(s3, folder, tmp_path):
     )
 
 
-def test_nobody_answers(s3, weights, folder, tmp_path):
-    run = upscale(s3, folder, "-o", tmp_path / "out", "--weights", weights, "--ray", "127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("arguments", "environment", "name"),
+    [
+        (("--ray", "127.0.0.1:1"), {}, "--ray 127.0.0.1:1"),
+        (("--ray",), {"RAY_ADDRESS": "127.0.0.1:1"}, "RAY_ADDRESS=127.0.0.1:1"),
+    ],
+)
+def test_nobody_answers(s3, tmp_path, arguments, environment, name):
+    # Before anything is looked for.
+    run = upscale({**s3, **environment}, tmp_path / "none", "-o", tmp_path / "out", *arguments)
     assert run.returncode == 2
-    assert re.fullmatch(r"dvmsr: error: --ray 127\.0\.0\.1:1: no cluster answers there [^\n]+\n", run.stderr)
+    assert re.fullmatch(rf"dvmsr: error: {re.escape(name)}: no cluster answers there [^\n]+\n", run.stderr)

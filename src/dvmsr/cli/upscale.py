@@ -229,6 +229,7 @@ def upscale(
             model=network.model,
             strength=network.strength,
         )
+        cluster.check_answer()
     settings = Settings(
         options=options,
         output=None if output is None else as_path(output),
