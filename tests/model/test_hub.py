@@ -163,11 +163,14 @@ class TestServer:
     def test_errors_are_told(self, run):
         output = run(
             "from dvmsr import Upscaler, WeightsError\n"
-            "for name in ('nobody/nothing', 'a b/c', 'one/two/three'):\n"
-            "    try: Upscaler.from_pretrained(name)\n"
-            "    except WeightsError as error: print(error)"
+            "from dvmsr.model import DVMSR\n"
+            "for kind in (Upscaler, DVMSR):\n"
+            "    for name in ('nobody/nothing', 'a b/c', 'one/two/three'):\n"
+            "        try: kind.from_pretrained(name)\n"
+            "        except WeightsError as error: print(error)"
         )
-        first, second, third = output.splitlines()
+        first, second, third, *of_pytorch = output.splitlines()
+        assert of_pytorch == [first, second, third]
         assert first.startswith("nobody/nothing: cannot be had from the Hub (")
         assert second == "a b/c: no folder, and no name on the Hub; expected USER/NAME"
         assert third == "one/two/three: no folder, and no name on the Hub; expected USER/NAME"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,11 @@ def load_pretrained(
         return load_weights(Path(name) / WEIGHTS_FILE)
     try:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     except ModuleNotFoundError as error:
         if error.name != "huggingface_hub":
             raise
         raise MissingExtraError("huggingface_hub", "hub", f"{name}: no folder, and the Hub") from error
-    try:
+    with hub_errors_told(name):
         file = hf_hub_download(
             os.fspath(name),
             WEIGHTS_FILE,
@@ -97,12 +97,30 @@ def load_pretrained(
             local_files_only=local_files_only,
             token=token,
         )
-    except HFValidationError as error:
-        raise WeightsError(f"{name}: no folder, and no name on the Hub; expected USER/NAME") from error
-    except (HfHubHTTPError, OSError) as error:  # OSError: no connection, a full disk
+    return load_weights(file)
+
+
+@contextmanager
+def hub_errors_told(name: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell in one line what huggingface_hub raises when it downloads.
+
+    Args:
+        name: What was asked for.
+
+    Raises:
+        WeightsError: In the place of its errors.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        from huggingface_hub.errors import HFValidationError
+
+        if isinstance(error, HFValidationError):
+            raise WeightsError(f"{name}: no folder, and no name on the Hub; expected USER/NAME") from error
+        if not isinstance(error, OSError):  # an answer of the Hub, no connection, a full disk
+            raise
         reason = " ".join(str(error).split()).partition(". ")[0]
         raise WeightsError(f"{name}: cannot be had from the Hub ({reason})") from error
-    return load_weights(file)
 
 
 def save_pretrained(
