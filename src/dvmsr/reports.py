@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError
+from dvmsr.targets import check_folder
 
 
 def check_report(path: Path, is_report: Callable[[Any], bool]) -> None:
@@ -35,10 +35,7 @@ def check_report(path: Path, is_report: Callable[[Any], bool]) -> None:
             raise ArgumentError(
                 f"{path}: exists already and is no report; choose another name for the report"
             )
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ArgumentError(
-            f"{path}: the report cannot be written: its folder is missing or cannot be written to"
-        )
+    check_folder(path, ArgumentError)
 
 
 def write_report(path: Path, content: Mapping[str, Any]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
+import sys
 import time
 
 import fsspec
@@ -12,7 +14,7 @@ import pytest
 
 from dvmsr.batch import BatchReport, Done, Failed, plan_files, run_tasks, upscale_files
 from dvmsr.batch.urls import as_path, deliver
-from dvmsr.errors import ArgumentError, DatasetError, ImageWriteError
+from dvmsr.errors import ArgumentError, DatasetError, ImageReadError, ImageWriteError
 from dvmsr.images import open_image, read_image
 from dvmsr.inference.files import FileOptions
 
@@ -162,13 +164,40 @@ def test_results_in_the_folder_itself_are_not_taken(photos, make_weights):
 
 
 def test_what_is_refused(photos):
-    folder, _ = photos
+    folder, fs = photos
     with pytest.raises(ArgumentError, match="expected where to write what is read from a URL"):
         upscale_files(f"{folder}/in")
-    with pytest.raises(DatasetError, match="expected images, and it is empty"):
+    with pytest.raises(ImageReadError, match="/none: there is no such file, folder or bucket"):
         upscale_files(f"{folder}/none", f"{folder}/out")
-    with pytest.raises(ArgumentError, match="nosuch://x: cannot be reached"):
-        upscale_files("nosuch://x", f"{folder}/out")
+    fs.makedirs(f"{folder}/empty")
+    with pytest.raises(DatasetError, match="expected images, and it is empty"):
+        upscale_files(f"{folder}/empty", f"{folder}/out")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nosuch://x", "expected a path, or a URL that fsspec knows, such as s3://bucket/photos ("),
+        # Its package connects when it is asked for.
+        ("ftp://127.0.0.1:1/in", "cannot be reached: "),
+    ],
+)
+def test_a_url_that_leads_nowhere(url, message):
+    with pytest.raises(ArgumentError) as told:
+        as_path(url)
+    assert str(told.value).startswith(f"{url}: {message}")
+
+
+def test_without_the_package_for_s3():
+    program = (
+        "import sys; sys.modules['s3fs'] = None\n"
+        "from dvmsr.batch.urls import as_path\n"
+        "from dvmsr.errors import MissingExtraError\n"
+        "try: as_path('s3://bucket/in')\n"
+        "except MissingExtraError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("s3://bucket/in needs s3fs: run pip install '.[s3]'")
 
 
 def test_a_file_url_is_a_path(tmp_path):

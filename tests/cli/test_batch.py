@@ -362,7 +362,7 @@ def test_a_comparison_that_exists_is_said_before_the_work(network, tmp_path):
         ("cat.png", "exists already and is no report"),
         ("other.json", "exists already and is no report"),
         ("out.png", "is one of the results"),
-        ("missing/report.json", "its folder is missing"),
+        ("missing/report.json", "there is no folder"),
         ("-", "expected the name of a file for the report"),
     ],
 )

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 import typer
 
-from dvmsr import NetworkConfig, Upscaler
+from dvmsr import ArgumentError, NetworkConfig, Upscaler
 from dvmsr.cli.commands import app
+from dvmsr.cluster import ClusterSettings
 from dvmsr.images import read_image
 from dvmsr.weights import save_weights
 
@@ -140,10 +142,51 @@ def test_s3_to_s3(s3, address, weights, folder, tmp_path):
         assert np.array_equal(read_image(tmp_path / "got" / name), read_image(tmp_path / "here" / name))
 
 
-def test_no_such_bucket(s3, weights):
-    run = upscale(s3, "s3://none/in", "-o", "s3://photos/out", "--weights", weights)
-    assert run.returncode == 2
-    assert re.fullmatch(r"dvmsr: error: s3://none/in: [^\n]+\n", run.stderr)
+NOBODY = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("source", "output", "environment", "told"),
+    [
+        ("s3://none/in", "s3://photos/out", {}, "s3://none/in: there is no such file, folder or bucket"),
+        ("in", "s3://none/out", {}, "s3://none/out: there is no bucket none; create it first"),
+        ("in", "s3://photos/out", NOBODY, "s3://photos/out: cannot be reached: Could not connect "),
+        ("s3://photos/in", "out", NOBODY, "s3://photos/in: cannot be reached: Could not connect "),
+    ],
+)
+def test_nothing_is_begun_where_s3_says_no(s3, tmp_path, source, output, environment, told):
+    run = upscale({**s3, **environment}, source, "-o", output, cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"dvmsr: error: {told}")
+    assert run.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def no_keys_are_right(s3):
+    """While it lasts, the server knows none of the keys that it is given."""
+
+    def ask_for_keys_after(requests):
+        url = f"{s3['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+        request = Request(url, requests.encode(), {"Content-Type": "text/plain"})
+        with urlopen(request, timeout=60) as answer:
+            assert answer.status == 200
+
+    ask_for_keys_after("0")
+    yield
+    ask_for_keys_after("inf")
+
+
+@pytest.mark.usefixtures("no_keys_are_right", "folder")
+@pytest.mark.parametrize(("source", "output"), [("s3://photos/in", "out"), ("in", "s3://photos/out")])
+def test_wrong_keys(s3, tmp_path, source, output):
+    run = upscale(s3, source, "-o", output, cwd=tmp_path)
+    url = source if source.startswith("s3") else output
+    message = f"dvmsr: error: {url}: cannot be reached: The AWS Access Key Id you provided does not exist "
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(message)
+    assert run.stderr.count("\n") == 1
 
 
 def test_interrupted(s3, address, write_noise, tmp_path):
@@ -170,7 +213,6 @@ def test_interrupted(s3, address, write_noise, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "address", "inputs"),
     [
-        (["--ray", "in"], "auto", ["in"]),
         (["in", "--ray"], "auto", ["in"]),
         (["in", "--ray", "-o", "out"], "auto", ["in"]),
         (["--ray", "10.0.0.1:6379", "in"], "10.0.0.1:6379", ["in"]),
@@ -185,7 +227,33 @@ def test_the_address_is_optional(arguments, address, inputs):
     assert (context.params["ray"], context.params["inputs"]) == (address, inputs)
 
 
-def test_nobody_answers(s3, weights, folder, tmp_path):
-    run = upscale(s3, folder, "-o", tmp_path / "out", "--weights", weights, "--ray", "127.0.0.1:1")
+@pytest.mark.parametrize(
+    "address", ["nonsense", "10.0.0.1", "10.0.0.1:", "ray://head", "http://head:8265", "in/", ""]
+)
+def test_what_is_no_address(address):
+    with pytest.raises(ArgumentError) as told:
+        ClusterSettings(address)
+    assert str(told.value) == f"expected HOST:PORT, ray://HOST:PORT, local or auto, got {address!r}"
+
+
+def test_what_follows_ray_is_no_input(s3, folder, tmp_path):
+    run = upscale(s3, "-o", tmp_path / "out", "--ray", folder)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        f"dvmsr: error: --ray: expected HOST:PORT, ray://HOST:PORT, local or auto, got {str(folder)!r}; "
+        "name images and folders before --ray (see dvmsr upscale --help)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "name"),
+    [
+        (("--ray", "127.0.0.1:1"), {}, "--ray 127.0.0.1:1"),
+        (("--ray",), {"RAY_ADDRESS": "127.0.0.1:1"}, "RAY_ADDRESS=127.0.0.1:1"),
+    ],
+)
+def test_nobody_answers(s3, tmp_path, arguments, environment, name):
+    # Before anything is looked for.
+    run = upscale({**s3, **environment}, tmp_path / "none", "-o", tmp_path / "out", *arguments)
     assert run.returncode == 2
-    assert re.fullmatch(r"dvmsr: error: --ray 127\.0\.0\.1:1: no cluster answers there [^\n]+\n", run.stderr)
+    assert re.fullmatch(rf"dvmsr: error: {re.escape(name)}: no cluster answers there [^\n]+\n", run.stderr)

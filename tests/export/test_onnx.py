@@ -9,7 +9,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from dvmsr import ArgumentError, ExportError, NetworkConfig, Upscaler
-from dvmsr.export import Comparison, export_onnx
+from dvmsr.export import Comparison, export_onnx, onnx_file
 from dvmsr.export import check as checking
 from dvmsr.export.network import LEAST_OPSET, build_model
 from dvmsr.weights import Weights, load_weights, save_weights
@@ -141,9 +141,22 @@ class TestFile:
         with pytest.raises(ArgumentError, match=r"expected a name that ends with \.onnx"):
             export_onnx(tmp_path / "small.pb", small_weights)
 
-    def test_missing_folder(self, small_weights, tmp_path):
-        with pytest.raises(ExportError, match=r"cannot be written: No such file"):
-            export_onnx(tmp_path / "none" / "small.onnx", small_weights)
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("none/small.onnx", r"small\.onnx: there is no folder"),
+            ("folder.onnx", r"folder\.onnx: is no regular file"),
+            # It refuses new files even to root.
+            ("/proc/small.onnx", r"^/proc/small\.onnx: cannot be written: No such file"),
+        ],
+    )
+    def test_impossible_target_is_told_before_the_work(
+        self, small_weights, tmp_path, monkeypatch, name, message
+    ):
+        monkeypatch.setattr(onnx_file, "build_model", lambda *_, **__: pytest.fail("the work has begun"))
+        (tmp_path / "folder.onnx").mkdir()
+        with pytest.raises(ExportError, match=message):
+            export_onnx(tmp_path / name, small_weights, overwrite=True)
 
     def test_difference_stops_it(self, small_weights):
         """A model of other weights than the engine's."""

@@ -88,6 +88,20 @@ class TestFolder:
         with pytest.raises(WeightsError, match=r"its config\.json is damaged \("):
             DVMSR.from_pretrained(tmp_path)
 
+    def test_a_folder_that_cannot_be_written_is_left_as_it_is(self, network, tmp_path):
+        network.save_pretrained(tmp_path)
+        before = (tmp_path / "config.json").read_bytes()
+        (tmp_path / "model.safetensors").unlink()
+        (tmp_path / "model.safetensors").mkdir()
+        with pytest.raises(WeightsError, match=r"model\.safetensors: is no regular file"):
+            network.save_pretrained(tmp_path)
+        assert (tmp_path / "config.json").read_bytes() == before
+        with pytest.raises(WeightsError, match=r"config\.json: cannot be made: "):
+            network.save_pretrained(tmp_path / "config.json")
+        # It refuses new files even to root.
+        with pytest.raises(WeightsError, match=r"^/proc: cannot be written: "):
+            network.save_pretrained("/proc")
+
     def test_empty_folder(self, tmp_path):
         with pytest.raises(WeightsError, match=r"model\.safetensors: cannot read weights"):
             load_pretrained(tmp_path)
@@ -149,11 +163,14 @@ class TestServer:
     def test_errors_are_told(self, run):
         output = run(
             "from dvmsr import Upscaler, WeightsError\n"
-            "for name in ('nobody/nothing', 'a b/c', 'one/two/three'):\n"
-            "    try: Upscaler.from_pretrained(name)\n"
-            "    except WeightsError as error: print(error)"
+            "from dvmsr.model import DVMSR\n"
+            "for kind in (Upscaler, DVMSR):\n"
+            "    for name in ('nobody/nothing', 'a b/c', 'one/two/three'):\n"
+            "        try: kind.from_pretrained(name)\n"
+            "        except WeightsError as error: print(error)"
         )
-        first, second, third = output.splitlines()
+        first, second, third, *of_pytorch = output.splitlines()
+        assert of_pytorch == [first, second, third]
         assert first.startswith("nobody/nothing: cannot be had from the Hub (")
         assert second == "a b/c: no folder, and no name on the Hub; expected USER/NAME"
         assert third == "one/two/three: no folder, and no name on the Hub; expected USER/NAME"

@@ -13,7 +13,7 @@ from dvmsr.batch.finished import is_finished, time_of
 from dvmsr.batch.naming import keys, name_targets
 from dvmsr.batch.sources import Failure, Found, PassedOver, Source, find_sources
 from dvmsr.batch.url_sources import find_url_sources
-from dvmsr.batch.urls import as_path, is_url, list_folder
+from dvmsr.batch.urls import as_path, check_bucket, is_folder, is_url, list_folder
 from dvmsr.errors import ArgumentError, DatasetError, DvmsrError, ImageWriteError
 from dvmsr.images import check_format, comparison_path
 from dvmsr.images.suffixes import WRITABLE_SUFFIXES
@@ -125,7 +125,8 @@ def plan_files(
         ArgumentError: ``output`` is a file where it must be a folder, or an input is empty or a pattern that
             fits nothing.
         DatasetError: There is no image in what was named.
-        ImageReadError: A URL cannot be reached.
+        ImageReadError: A URL cannot be reached, or there is nothing behind it.
+        ImageWriteError: There is no such bucket to write into.
         MissingExtraError: A URL needs a package that is not installed.
     """
     options = options or FileOptions()
@@ -133,6 +134,8 @@ def plan_files(
         raise ArgumentError("expected the names of files or folders, got an empty one")
     paths = [as_path(path) for path in inputs]
     size = options.size or OutputSize(scale=scale)
+    if output is not None and is_url(output):
+        check_bucket(output)
     explicit = _explicit_file(paths, output, suffix)
     folder = None if explicit else output
     if output is None and any(map(is_url, paths)):
@@ -212,9 +215,9 @@ def _times_of_results(folder: Path | None, times: dict[Path, float]) -> Callable
 
 def _explicit_file(inputs: Sequence[Path], output: Path | None, suffix: str | None) -> Path | None:
     """Return the output where that is a file to write, and check that it is a folder else."""
-    if output is None or output.is_dir():
+    if output is None or is_folder(output):
         return None
-    if len(inputs) == 1 and not inputs[0].is_dir() and output.suffix:
+    if len(inputs) == 1 and not is_folder(inputs[0]) and output.suffix:
         if suffix is not None:
             raise ArgumentError(f"{output}: expected a folder where the format is given as well")
         return output

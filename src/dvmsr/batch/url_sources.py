@@ -14,7 +14,8 @@ from dvmsr.batch.sources import (
     PassedOver,
     Source,
 )
-from dvmsr.batch.urls import first_bytes, list_folder
+from dvmsr.batch.urls import changed, first_bytes, list_folder
+from dvmsr.errors import ImageReadError
 from dvmsr.images.signatures import SIGNATURE_BYTES, is_image
 from dvmsr.images.suffixes import RAW_SUFFIXES, READABLE_SUFFIXES
 
@@ -31,9 +32,11 @@ def find_url_sources(
         times: Gets the time of change of each file, in seconds since 1970.
 
     Raises:
-        ImageReadError: It cannot be reached.
+        ImageReadError: It cannot be reached, or there is nothing of this name.
     """
     files, folders = list_folder(url, recursive=recursive)
+    if not files and not folders and changed(url) is None:
+        raise ImageReadError(f"{url}: there is no such file, folder or bucket")
     times.update(files)
     if list(files) == [url]:
         return Found([Source(url)])

@@ -32,8 +32,8 @@ def as_path(name: str | os.PathLike[str]) -> Path:
     """Return what was named as a path: of this machine, or a URL with a path's face.
 
     Raises:
-        ArgumentError: fsspec knows no file system for the URL, or it is not installed.
-        MissingExtraError: fsspec or upath is not installed.
+        ArgumentError: fsspec knows no such URL, its package for that is missing, or it cannot be reached.
+        MissingExtraError: What an extra brings is not installed: fsspec, upath or s3fs.
     """
     if isinstance(name, Path) or is_a_upath(name):
         return cast(Path, name)
@@ -50,14 +50,53 @@ def as_path(name: str | os.PathLike[str]) -> Path:
         path = UPath(text)
         # Here, rather than in the middle of the work.
         path.fs  # noqa: B018
-    except (ImportError, ValueError) as error:
-        raise ArgumentError(f"{text}: cannot be reached: {error}") from error
+    except ImportError as error:
+        if text.startswith(("s3://", "s3a://")):
+            raise MissingExtraError("s3fs", "s3", text) from error
+        raise ArgumentError(f"{text}: cannot be reached: {_reason(error)}") from error
+    except ValueError as error:
+        raise ArgumentError(
+            f"{text}: expected a path, or a URL that fsspec knows, such as s3://bucket/photos ({error})"
+        ) from error
+    except Exception as error:
+        # Some connect at once, and each has errors of its own.
+        raise ArgumentError(f"{text}: cannot be reached: {_reason(error)}") from error
     return cast(Path, path)
 
 
 def is_a_upath(name: object) -> bool:
     """Return whether something is a URL as this module makes them."""
     return hasattr(name, "protocol") and hasattr(name, "fs")
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder of a name, of this machine or behind a URL.
+
+    Raises:
+        ImageReadError: The URL cannot be reached.
+    """
+    if not is_url(path):
+        return path.is_dir()
+    with _told(path, ImageReadError):
+        return bool(_fs(path).isdir(_key(path)))
+
+
+def check_bucket(url: Path) -> None:
+    """Find out before the work whether the bucket is there that results go to.
+
+    Raises:
+        ImageWriteError: There is none.
+    """
+    bucket, _, _ = _key(url).lstrip("/").partition("/")
+    if url.protocol not in _OBJECT_STORES:  # type: ignore[attr-defined]
+        return
+    try:
+        _fs(url).info(bucket)
+    except FileNotFoundError as error:
+        raise ImageWriteError(f"{url}: there is no bucket {bucket}; create it first") from error
+    except Exception:
+        # Not everybody who may write into it may ask.
+        return
 
 
 def list_folder(url: Path, *, recursive: bool = True) -> tuple[dict[Path, float], list[Path]]:
@@ -152,16 +191,19 @@ def deliver(copy: Path, url: Path) -> None:
 
 
 @contextmanager
-def _told(url: Path, kind: type[ImageReadError] | type[ImageWriteError]) -> Iterator[None]:
+def _told(url: Path, error_type: type[ImageReadError] | type[ImageWriteError]) -> Iterator[None]:
     """Tell in one line what a file system raises, whichever it is."""
     try:
         yield
     except FileNotFoundError as error:
-        raise kind(f"{url}: there is no such file, folder or bucket") from error
+        raise error_type(f"{url}: there is no such file, folder or bucket") from error
     except Exception as error:
         # Each file system's libraries have errors of their own, of no common kind.
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise kind(f"{url}: cannot be reached: {reason}") from error
+        raise error_type(f"{url}: cannot be reached: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _fs(url: Path) -> Any:

@@ -84,18 +84,14 @@ def _errors_in_one_line(ctx: Any = None) -> Iterator[None]:
         raise typer.Exit(exit_code(signal.SIGINT)) from error
 
 
-# What can follow --ray as its value: anything else is the next input.
-_RAY_ADDRESS = re.compile(r"local|auto|(ray://)?[\w.\[\]:-]+:\d+")
-
-
 class _Upscale(TyperCommand):
-    """``dvmsr upscale``, whose --ray needs no value."""
+    """``dvmsr upscale``, whose --ray needs no value where an option or nothing follows it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = args.index("--") if "--" in args else len(args)
         for i, argument in enumerate(args[:given]):
             if argument == "--ray":
-                if i + 1 == given or not _RAY_ADDRESS.fullmatch(args[i + 1]):
+                if i + 1 == given or args[i + 1].startswith("-"):
                     args[i] = "--ray=auto"
                 break
         return super().parse_args(ctx, args)

@@ -53,6 +53,16 @@ class Pages(str, Enum):
     ALL = "all"
 
 
+def _cluster_address(text: str) -> str:
+    from dvmsr.cluster import ClusterSettings
+
+    try:
+        return ClusterSettings(text).address
+    except ArgumentError as error:
+        # An image is named there easily.
+        raise typer.BadParameter(f"{error}; name images and folders before --ray") from error
+
+
 def upscale(
     inputs: Annotated[
         list[str],
@@ -173,9 +183,10 @@ def upscale(
         typer.Option(
             "--ray",
             metavar="[ADDRESS]",
-            help="Let the machines of a Ray cluster do it, with --threads for each image (1): HOST:PORT, "
-            "ray://HOST:PORT, or local for this machine alone; by default the cluster that this machine "
-            "belongs to.",
+            parser=_cluster_address,
+            help="Let the machines of a Ray cluster do it, with --threads for each image (1). What follows "
+            "is its address: HOST:PORT, ray://HOST:PORT, or local for this machine alone. Where an option "
+            "follows, or nothing, it is the cluster that this machine belongs to.",
         ),
     ] = None,
     debug: Debug = False,
@@ -218,6 +229,7 @@ def upscale(
             model=network.model,
             strength=network.strength,
         )
+        cluster.check_answer()
     settings = Settings(
         options=options,
         output=None if output is None else as_path(output),

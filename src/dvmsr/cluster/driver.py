@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import time
 import uuid
@@ -49,9 +50,16 @@ _SECONDS_FOR_AN_ANSWER = 10.0
 _SECONDS_TO_TIDY_UP = 2.0
 
 
+_ADDRESS = re.compile(r"(?:ray://)?(?P<host>[\w.-]+|\[[\w.:]+\]):(?P<port>\d+)")
+
+
 @dataclass(frozen=True)
 class ClusterSettings:
-    """A cluster, and the network that it gets."""
+    """A cluster, and the network that it gets.
+
+    Raises:
+        ArgumentError: The address is none.
+    """
 
     address: str
     """``HOST:PORT``, ``ray://HOST:PORT``, "local" for this machine alone, or "auto" for the cluster that
@@ -71,6 +79,30 @@ class ClusterSettings:
 
     strength: float = 1.0
     """See ``Upscaler``."""
+
+    def __post_init__(self) -> None:
+        if self.address not in ("auto", "local") and _ADDRESS.fullmatch(self.address) is None:
+            raise ArgumentError(f"expected HOST:PORT, ray://HOST:PORT, local or auto, got {self.address!r}")
+
+    def check_answer(self) -> None:
+        """Find out in seconds whether anybody answers at the address; Ray tries for a minute and more.
+
+        Raises:
+            ArgumentError: Nobody does.
+        """
+        address, name = self.address, f"--ray {self.address}"
+        if address == "auto" and (elsewhere := os.environ.get("RAY_ADDRESS")):
+            address, name = elsewhere, f"RAY_ADDRESS={elsewhere}"
+        place = _ADDRESS.fullmatch(address)
+        if place is None:
+            return
+        try:
+            host, port = place["host"].strip("[]"), int(place["port"])
+            socket.create_connection((host, port), _SECONDS_FOR_AN_ANSWER).close()
+        except (OSError, ValueError, OverflowError) as error:
+            raise ArgumentError(
+                f"{name}: no cluster answers there ({error}); begin one with ray start --head"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -116,7 +148,7 @@ def run_tasks_on_ray(
     if not tasks:
         return
     folders = {task.target.parent for task in tasks if not is_url(task.target)}
-    with _tidied_up(folders), _connected(settings.address):
+    with _tidied_up(folders), _connected(settings):
         size = _cluster_size(settings.threads)
         if on_cluster is not None:
             on_cluster(size)
@@ -219,12 +251,13 @@ class _Run:
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[None]:
+def _connected(settings: ClusterSettings) -> Iterator[None]:
     if ray.is_initialized():
         # Whoever has connected this process keeps the connection.
         yield
         return
-    _check_address(address)
+    settings.check_answer()
+    address = settings.address
     try:
         ray.init(
             # Without one, Ray takes the cluster that this machine belongs to, or begins one of it.
@@ -242,21 +275,6 @@ def _connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Find out in seconds whether anybody answers; Ray tries for a minute and more."""
-    if address in ("auto", "local"):
-        return
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        raise ArgumentError(f"--ray: expected HOST:PORT, ray://HOST:PORT, local or auto, got {address!r}")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_FOR_AN_ANSWER).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise ArgumentError(
-            f"--ray {address}: no cluster answers there ({error}); begin one with ray start --head"
-        ) from error
 
 
 def _cluster_size(threads: int) -> ClusterSize:

@@ -10,6 +10,7 @@ from dvmsr.atomic import write_atomically
 from dvmsr.errors import ArgumentError, ExportError
 from dvmsr.export.check import Comparison, compare
 from dvmsr.export.network import LEAST_OPSET, build_model
+from dvmsr.targets import check_target
 from dvmsr.weights import Weights, load_weights, shipped_weights
 
 _SHIPPED_LICENCE = "MIT"
@@ -70,16 +71,16 @@ def export_onnx(
     path = Path(path)
     if path.suffix.lower() != ".onnx":
         raise ArgumentError(f"{path}: expected a name that ends with .onnx")
-    if path.exists() and not overwrite:
-        raise ExportError(f"{path}: exists already; choose another name, or overwrite it")
+    check_target(path, ExportError, overwrite=overwrite)
     loaded = weights if isinstance(weights, Weights) else load_weights(weights)
     if licence is None and loaded.source == str(shipped_weights()):
         licence = _SHIPPED_LICENCE
     metadata = {"license": licence} if licence is not None else {}
-    content = build_model(loaded, opset=opset, half=half, metadata=metadata).SerializeToString()
-    comparisons = compare(content, loaded)
     try:
+        # Begun before the work, so that a folder that takes no files is known before it.
         with write_atomically(path) as file:
+            content = build_model(loaded, opset=opset, half=half, metadata=metadata).SerializeToString()
+            comparisons = compare(content, loaded)
             file.write(content)
     except OSError as error:
         raise ExportError(f"{path}: cannot be written: {error.strerror}") from error

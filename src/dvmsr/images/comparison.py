@@ -8,9 +8,10 @@ from pathlib import Path
 import pyvips
 
 from dvmsr.atomic import unfinished_file
-from dvmsr.errors import ImageWriteError, setting
+from dvmsr.errors import ImageWriteError
 from dvmsr.images.decoding import reason
 from dvmsr.images.reading import open_image
+from dvmsr.targets import exists_error
 
 _LARGEST_SIDE = 1024
 _GAP = 8
@@ -44,8 +45,7 @@ def check_comparison(source: Path, target: Path, *, overwrite: bool = False) -> 
     if path.samefile(source):
         raise ImageWriteError(f"{path}: is the input file itself; choose another name for the result")
     if not overwrite:
-        way = setting("--overwrite", "overwrite=True")
-        raise ImageWriteError(f"{path}: exists already; choose another name, or have it replaced ({way})")
+        raise exists_error(path, ImageWriteError)
 
 
 def write_comparison(source: Path, target: Path, *, overwrite: bool = False) -> Path:

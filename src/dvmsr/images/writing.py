@@ -15,11 +15,12 @@ import pyvips
 from numpy.typing import NDArray
 
 from dvmsr.atomic import publish, unfinished_file
-from dvmsr.errors import ArgumentError, ImageWriteError, setting
+from dvmsr.errors import ArgumentError, ImageWriteError
 from dvmsr.images.decoding import reason
 from dvmsr.images.encoding import DEFAULT_ENCODING, FORMATS, Encoding, EncodingError, encode
 from dvmsr.images.metadata.tiff import append_picture
 from dvmsr.images.reading import ImageReader
+from dvmsr.targets import check_target, exists_error
 
 _FULL_DISK_BYTES = 1 << 20
 
@@ -125,7 +126,8 @@ def write_pages(
 def new_file(path: Path, source: ImageReader, width: int, height: int, overwrite: bool) -> Iterator[Path]:
     """Give the path of an unfinished file, which then appears under its name if nothing went wrong."""
     try:
-        _check_target(path, source, width, height, overwrite)
+        check_format(path, width, height)
+        check_target(path, ImageWriteError, overwrite=overwrite, source=source.path)
         # Through a symbolic link, not over it.
         target = path.resolve()
     except OSError as error:
@@ -147,7 +149,7 @@ def new_file(path: Path, source: ImageReader, width: int, height: int, overwrite
             os.utime(partial, ns=(times.st_atime_ns, times.st_mtime_ns))
             publish(partial, target, overwrite=overwrite)
         except FileExistsError as error:
-            raise _exists(path) from error
+            raise exists_error(path, ImageWriteError) from error
         except OSError as error:
             raise ImageWriteError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -163,11 +165,6 @@ def check_pictures(path: Path, sources: Sequence[ImageReader]) -> None:
         raise ImageWriteError(f"{path}: expected a WebP or GIF file for an animation of {frames} frames")
     if len(sources) > 1 and not FORMATS[path.suffix.lower()].pages:
         raise ImageWriteError(f"{path}: expected a TIFF file for {len(sources)} pages")
-
-
-def _exists(path: Path) -> ImageWriteError:
-    way = setting("--overwrite", "overwrite=True")
-    return ImageWriteError(f"{path}: exists already; choose another name, or have it replaced ({way})")
 
 
 def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAULT_ENCODING) -> None:
@@ -199,23 +196,6 @@ def check_format(path: Path, width: int, height: int, encoding: Encoding = DEFAU
             f"{path}: {file_format.name} holds up to {file_format.largest_side} pixels on a side, "
             f"this image would have {width}x{height}; write a PNG or TIFF file"
         )
-
-
-def _check_target(path: Path, source: ImageReader, width: int, height: int, overwrite: bool) -> None:
-    """Find out what would stop the writing before hours of work."""
-    check_format(path, width, height)
-    if path.exists():
-        if path.samefile(source.path):
-            raise ImageWriteError(f"{path}: is the input file itself; choose another name")
-        if not path.is_file():
-            raise ImageWriteError(f"{path}: is no regular file; choose another name")
-        if not overwrite:
-            raise _exists(path)
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise ImageWriteError(f"{path}: there is no folder {folder}; create it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ImageWriteError(f"{path}: the folder {folder} cannot be written to; choose another")
 
 
 def _encoding_error(path: Path, error: Exception) -> ImageWriteError:

@@ -12,7 +12,12 @@ from torch import Tensor
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import WeightsError
 from dvmsr.weights import Weights
-from dvmsr.weights.hub import load_pretrained, save_pretrained
+from dvmsr.weights.hub import (
+    check_pretrained_folder,
+    hub_errors_told,
+    load_pretrained,
+    save_pretrained,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelHubMixin
@@ -40,15 +45,28 @@ class HubNetwork(ModelHubMixin):
         """Load a network; see huggingface_hub's ``ModelHubMixin``.
 
         Raises:
-            WeightsError: A file is missing or damaged, or of another network.
+            WeightsError: There is no such model, it cannot be downloaded, or a file is missing, damaged or of
+                another network.
+            MissingExtraError: huggingface_hub is not installed.
         """
         try:
-            return super().from_pretrained(pretrained_model_name_or_path, **options)
+            with hub_errors_told(pretrained_model_name_or_path):
+                return super().from_pretrained(pretrained_model_name_or_path, **options)
         # The last: it is JSON, and no object.
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
             raise WeightsError(
                 f"{pretrained_model_name_or_path}: its config.json is damaged ({error}): get or save it anew"
             ) from error
+
+    def save_pretrained(self, save_directory: Any, **options: Any) -> Any:
+        """Save the network in a folder; see huggingface_hub's ``ModelHubMixin``.
+
+        Raises:
+            WeightsError: The folder cannot be made, or a file in it not written.
+        """
+        # Before the mixin removes the configuration that is there.
+        check_pretrained_folder(Path(save_directory))
+        return super().save_pretrained(save_directory, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         parameters = {name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ from dvmsr.errors import VideoError, setting
 from dvmsr.images.limits import MAX_PIXELS, check_memory, check_pixels
 from dvmsr.inference.sized import Size, pass_sizes
 from dvmsr.inference.upscaler import Upscaler
+from dvmsr.targets import check_target
 from dvmsr.video import orientation
 from dvmsr.video.colour import has_alpha
 from dvmsr.video.encoding import EncoderSettings
@@ -107,7 +107,7 @@ def plan_video(
         ArgumentError: What is asked for does not go together.
     """
     container = container_of(target)
-    _check_target(source, target, overwrite=options.overwrite)
+    check_target(target, VideoError, overwrite=options.overwrite, source=source)
     frames = open_video(source, options)
     facts = frames.facts
     check_pixels(source, facts.width, facts.height, MAX_PIXELS)
@@ -186,27 +186,6 @@ def is_finished(source: Path, target: Path) -> bool:
         return target.stat().st_mtime_ns == source.stat().st_mtime_ns and not target.samefile(source)
     except OSError:
         return False
-
-
-def exists_error(target: Path) -> VideoError:
-    """Return the error of a target that is there already."""
-    way = setting("--overwrite", "overwrite=True")
-    return VideoError(f"{target}: exists already; choose another name, or have it replaced ({way})")
-
-
-def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
-    if target.exists():
-        if source.exists() and target.samefile(source):
-            raise VideoError(f"{target}: is the input file itself; choose another name")
-        if not target.is_file():
-            raise VideoError(f"{target}: is no regular file; choose another name")
-        if not overwrite:
-            raise exists_error(target)
-    folder = target.resolve().parent
-    if not folder.is_dir():
-        raise VideoError(f"{target}: there is no folder {folder}; create it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise VideoError(f"{target}: the folder {folder} cannot be written to; choose another")
 
 
 def _turns_pixels(facts: Facts, container: Container, options: VideoOptions) -> bool:

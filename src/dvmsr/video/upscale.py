@@ -14,13 +14,14 @@ from typing import Any
 from dvmsr.atomic import publish, unfinished_file
 from dvmsr.errors import VideoError
 from dvmsr.inference.upscaler import Upscaler
+from dvmsr.targets import exists_error
 from dvmsr.video.animations import write_animation
 from dvmsr.video.encoding import SegmentEncoder
 from dvmsr.video.libav import writing
 from dvmsr.video.muxing import Whole, write_video
 from dvmsr.video.options import VideoOptions
 from dvmsr.video.pictures import FOR_EVER
-from dvmsr.video.plan import VideoPlan, exists_error, plan_video
+from dvmsr.video.plan import VideoPlan, plan_video
 from dvmsr.video.segments import SegmentFolder, version
 from dvmsr.video.source import Damage, Frames
 from dvmsr.video.stages import in_stages
@@ -227,7 +228,7 @@ def _finish(
         try:
             publish(partial, resolved, overwrite=options.overwrite)
         except FileExistsError as error:
-            raise exists_error(target) from error
+            raise exists_error(target, VideoError) from error
     return damage
 
 

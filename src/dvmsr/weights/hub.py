@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from dvmsr.atomic import write_atomically
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import MissingExtraError, WeightsError
+from dvmsr.targets import check_target
 from dvmsr.weights.arrays import Weights
 from dvmsr.weights.files import load_weights, save_weights, shipped_weights
 
@@ -81,12 +83,11 @@ def load_pretrained(
         return load_weights(Path(name) / WEIGHTS_FILE)
     try:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     except ModuleNotFoundError as error:
         if error.name != "huggingface_hub":
             raise
         raise MissingExtraError("huggingface_hub", "hub", f"{name}: no folder, and the Hub") from error
-    try:
+    with hub_errors_told(name):
         file = hf_hub_download(
             os.fspath(name),
             WEIGHTS_FILE,
@@ -96,12 +97,30 @@ def load_pretrained(
             local_files_only=local_files_only,
             token=token,
         )
-    except HFValidationError as error:
-        raise WeightsError(f"{name}: no folder, and no name on the Hub; expected USER/NAME") from error
-    except (HfHubHTTPError, OSError) as error:  # OSError: no connection, a full disk
+    return load_weights(file)
+
+
+@contextmanager
+def hub_errors_told(name: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell in one line what huggingface_hub raises when it downloads.
+
+    Args:
+        name: What was asked for.
+
+    Raises:
+        WeightsError: In the place of its errors.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        from huggingface_hub.errors import HFValidationError
+
+        if isinstance(error, HFValidationError):
+            raise WeightsError(f"{name}: no folder, and no name on the Hub; expected USER/NAME") from error
+        if not isinstance(error, OSError):  # an answer of the Hub, no connection, a full disk
+            raise
         reason = " ".join(str(error).split()).partition(". ")[0]
         raise WeightsError(f"{name}: cannot be had from the Hub ({reason})") from error
-    return load_weights(file)
 
 
 def save_pretrained(
@@ -119,16 +138,33 @@ def save_pretrained(
 
     Raises:
         ArgumentError: The parameters do not fit the configuration.
-        OSError: A file cannot be written.
+        WeightsError: The folder cannot be made, or a file in it not written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_pretrained_folder(folder)
     with np.errstate(over="ignore"):
         fits = all(np.array_equal(array, array.astype(np.float16)) for array in parameters.values())
-    save_weights(folder / WEIGHTS_FILE, parameters, config, dtype=np.float16 if fits else np.float32)
-    _write(folder / _CONFIG_FILE, json.dumps(asdict(config), indent=2) + "\n")
-    if not (folder / _CARD_FILE).exists():
-        _write(folder / _CARD_FILE, _card(parameters, config))
+    try:
+        save_weights(folder / WEIGHTS_FILE, parameters, config, dtype=np.float16 if fits else np.float32)
+        _write(folder / _CONFIG_FILE, json.dumps(asdict(config), indent=2) + "\n")
+        if not (folder / _CARD_FILE).exists():
+            _write(folder / _CARD_FILE, _card(parameters, config))
+    except OSError as error:
+        raise WeightsError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+def check_pretrained_folder(folder: Path) -> None:
+    """Make a folder for :func:`save_pretrained`, and check that its files may be written there.
+
+    Raises:
+        WeightsError: They may not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"{folder}: cannot be made: {error.strerror}; choose another folder") from error
+    for name in (WEIGHTS_FILE, _CONFIG_FILE, _CARD_FILE):
+        check_target(folder / name, WeightsError, overwrite=True)
 
 
 def _card(parameters: Mapping[str, NDArray[Any]], config: NetworkConfig) -> str:
