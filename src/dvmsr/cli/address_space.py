@@ -11,7 +11,7 @@ _MAPPED_BYTES = 256 << 10
 def reserve_little() -> None:
     """Let all threads of the process share one pool of memory, where its address space is limited.
 
-    By default glibc reserves 64 MiB of addresses for nearly every thread, of which libvips starts several. And
+    By default glibc reserves 64 MiB of addresses for nearly every thread, and libvips starts several. And
     blocks of rows come to lie between what stays, so that the pool grows for minutes; they get pages of their
     own here. To be called before there are any threads.
     """
