@@ -13,7 +13,7 @@ import pytest
 
 from dvmsr import Upscaler
 from dvmsr.degradations import PRESETS
-from dvmsr.images import read_image
+from dvmsr.images import imresize, read_image
 
 
 def test_table_and_json_file(dvmsr, network, benchmark_set, tmp_path):
@@ -65,6 +65,32 @@ def test_low_images_that_are_made_are_told(dvmsr, network, benchmark_set):
     code, out, err = dvmsr("evaluate", benchmark_set, *network)
     assert (code, err) == (0, "Noise: no LR images, made from HR by bicubic reduction\n")
     assert "bicubic" in out
+
+
+def test_shipped_network_of_another_scale(dvmsr, benchmark_set, tmp_path):
+    shutil.rmtree(benchmark_set / "LR")
+    code, _, err = dvmsr(
+        "evaluate", benchmark_set, "--scale", "2", "--save", tmp_path, "--json", tmp_path / "a"
+    )
+    assert (code, err) == (0, "Noise: no LR images, made from HR by bicubic reduction\n")
+    assert json.loads((tmp_path / "a").read_text())["weights"] == "dvmsr_x2.safetensors"
+    low = imresize(read_image(benchmark_set / "HR" / "one.png"), 1 / 2)
+    expected = Upscaler(scale=2, threads=1).upscale(low)
+    assert np.array_equal(read_image(tmp_path / "Noise" / "one_x2.png"), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--scale", "5"), 'scale of the model "clean" must be 2 or 4, got 5'),
+        (("--scale", "2", "--model", "photo"), 'scale of the model "photo" must be 4, got 2'),
+        (("--scale", "4", "--network", "math:sqrt"), "--scale is of the networks that come with the package"),
+    ],
+)
+def test_scales_that_are_not_to_be_had(dvmsr, benchmark_set, options, message):
+    code, out, err = dvmsr("evaluate", benchmark_set, *options)
+    assert (code, out) == (2, "")
+    assert message in err
 
 
 def test_json_has_standard_output_for_itself(dvmsr, network, benchmark_set):

@@ -6,7 +6,7 @@ import pytest
 from dvmsr import NetworkConfig, Upscaler
 from dvmsr.errors import ArgumentError
 from dvmsr.images import imresize
-from dvmsr.inference.sized import SizedUpscaler, pass_sizes
+from dvmsr.inference.sized import SizedUpscaler, network_of_size, pass_sizes
 
 SOURCE = (15, 22)
 
@@ -80,6 +80,29 @@ def test_passes():
     assert pass_sizes((100, 50), (1600, 800), 2) == [(100, 50), (200, 100), (400, 200), (800, 400)]
     # Of a frame that is met exactly, the other side is rounded.
     assert pass_sizes((3, 1000), (12, 4001), 4) == [(3, 1000), (3, 1001)]
+
+
+@pytest.mark.parametrize(
+    ("target", "scale"), [((16, 23), 2), ((30, 44), 2), ((31, 44), 4), ((60, 88), 4), ((120, 176), 4)]
+)
+@pytest.mark.parametrize("given", [2, 4])
+def test_the_shipped_network_that_fits(target, scale, given):
+    chosen = network_of_size(Upscaler(threads=1, scale=given), SOURCE, target)
+    assert (chosen.scale, chosen.threads) == (scale, 1)
+
+
+def test_other_networks_have_one_scale(upscaler):
+    assert network_of_size(upscaler, SOURCE, (60, 88)) is upscaler
+    photo = Upscaler(model="photo", threads=1)
+    assert network_of_size(photo, SOURCE, (30, 44)) is photo
+
+
+@pytest.mark.parametrize("model", ["clean", "auto"])
+def test_a_shipped_scale_is_that_network_s_own_output(model):
+    image = noise()
+    expected = Upscaler(threads=1, scale=2).upscale(image)
+    assert expected.shape == (44, 30, 3)
+    assert np.array_equal(Upscaler(threads=1, model=model).upscale(image, scale=2), expected)
 
 
 def test_another_height_than_said(upscaler):

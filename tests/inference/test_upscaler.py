@@ -380,3 +380,38 @@ def test_fingerprint_tells_what_results_depend_on():
     others = [Upscaler(precision="bf16"), Upscaler(model="photo"), clean.with_strength(0.5)]
     assert len({clean.fingerprint, *(other.fingerprint for other in others)}) == 4
     assert clean.with_strength(1).fingerprint == Upscaler(model="photo").fingerprint
+    assert clean.fingerprint != clean.with_scale(2).fingerprint == Upscaler(scale=2).fingerprint
+
+
+class TestScale:
+    def test_each_is_made_once_and_keeps_the_threads(self):
+        clean = Upscaler(threads=3)
+        assert clean.scales == (2, 4)
+        assert clean.with_scale(4) is clean
+        double = clean.with_scale(2)
+        assert (double.scale, double.threads, double.config.scale) == (2, 3, 2)
+        assert clean.with_threads(1).with_scale(2)._engine is double._engine
+
+    def test_strength_0_of_photo_is_the_clean_one_at_each(self):
+        none_of_it = Upscaler(model="photo", strength=0, scale=2, threads=1)
+        assert none_of_it.fingerprint == Upscaler(scale=2).fingerprint
+        assert none_of_it.scales == (2, 4)
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"scale": 5}, 'scale of the model "clean" must be 2 or 4, got 5'),
+            ({"scale": True}, 'scale of the model "clean" must be 2 or 4, got True'),
+            ({"model": "photo", "scale": 2}, 'scale of the model "photo" must be 4, got 2'),
+            ({"model": "auto", "scale": 2}, "there is no photo network of scale 2"),
+        ],
+    )
+    def test_none_such(self, settings, message):
+        with pytest.raises(ArgumentError, match=message):
+            Upscaler(**settings)
+
+    def test_other_weights_have_their_own(self, weights):
+        with pytest.raises(ArgumentError, match="either weights or a model"):
+            Upscaler(weights, scale=4)
+        with pytest.raises(ArgumentError, match="scale of this network must be 2, got 3"):
+            Upscaler(weights).with_scale(3)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dvmsr.cli.numbers import whole_number
 from dvmsr.cli.options import (
     Debug,
     Device,
@@ -53,6 +54,14 @@ def evaluate(
     ],
     model: Model = None,
     strength: Strength = None,
+    scale: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number(),
+            metavar="2|4",
+            help="Enlargement of the network that comes with the package, and of the sets. By default 4.",
+        ),
+    ] = None,
     weights: Weights = None,
     residual: Residual = None,
     network: Annotated[
@@ -112,11 +121,15 @@ def evaluate(
         raise ArgumentError(f"--degrade must be one of {', '.join(PRESETS)}, got {degrade}")
     if save_low is not None and degrade is None:
         raise ArgumentError("--save-lr keeps the LR images that --degrade makes: name a degradation")
+    if scale is not None and (weights is not None or network is not None):
+        raise ArgumentError(
+            "--scale is of the networks that come with the package: other ones have their own"
+        )
     if json_file is not None:
         _check_json(json_file)
     if network is None:
         named = read_network(weights, residual, model, strength, ModelName.CLEAN)
-        upscaler = named.upscaler(device, threads, precision)
+        upscaler = named.upscaler(device, threads, precision, scale)
         entrant = _shipped_or_read(upscaler, named, weights, self_ensemble=self_ensemble)
     elif self_ensemble or precision != "fp32" or model is not None or strength is not None:
         raise ArgumentError(
@@ -171,7 +184,7 @@ def _shipped_or_read(
     def choose(path: Path) -> SupportsUpscale:
         return scored(network_for(upscaler, open_image(path))[0])
 
-    name = str(weights or shipped_weights().name)
+    name = str(weights or shipped_weights(scale=upscaler.scale).name)
     if upscaler.model in ("photo", "auto"):
         name = f"{upscaler.model} model" + (f" at strength {named.strength:g}" if named.strength != 1 else "")
     label = "ensemble" if self_ensemble else "network"

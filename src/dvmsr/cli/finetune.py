@@ -72,8 +72,10 @@ def finetune(
         export=export,
     )
     if not resume and export is None:
-        wanted = make_config(request.table).run.initial_weights
-        start = (weights or (Path(wanted) if wanted else shipped_weights())).absolute()
+        config = make_config(request.table)
+        wanted = config.run.initial_weights
+        shipped = shipped_weights(scale=config.network.scale)
+        start = (weights or (Path(wanted) if wanted else shipped)).absolute()
         shape = asdict(load_weights(start, residual=_residual(request.table)).config)
         for key, value in request.table.get("network", {}).items():
             if key == "scale":

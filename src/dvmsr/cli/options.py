@@ -169,7 +169,9 @@ class NamedNetwork:
     strength: float
     """See ``Upscaler``."""
 
-    def upscaler(self, device: str, threads: int | None, precision: str) -> Upscaler:
+    def upscaler(
+        self, device: str, threads: int | None, precision: str, scale: int | None = None
+    ) -> Upscaler:
         """Make it ready to run; see ``Upscaler``.
 
         Raises:
@@ -177,7 +179,9 @@ class NamedNetwork:
         """
         from dvmsr.inference import Upscaler
 
-        return Upscaler(self.weights, device, threads, precision, model=self.model, strength=self.strength)
+        return Upscaler(
+            self.weights, device, threads, precision, model=self.model, strength=self.strength, scale=scale
+        )
 
 
 def read_network(

@@ -11,7 +11,7 @@ from dvmsr.errors import ArgumentError, ExportError
 from dvmsr.export.check import Comparison, compare
 from dvmsr.export.network import LEAST_OPSET, build_model
 from dvmsr.targets import check_target
-from dvmsr.weights import Weights, load_weights, shipped_weights
+from dvmsr.weights import Weights, find_shipped, load_weights
 
 _SHIPPED_LICENCE = "MIT"
 
@@ -73,7 +73,7 @@ def export_onnx(
         raise ArgumentError(f"{path}: expected a name that ends with .onnx")
     check_target(path, ExportError, overwrite=overwrite)
     loaded = weights if isinstance(weights, Weights) else load_weights(weights)
-    if licence is None and loaded.source == str(shipped_weights()):
+    if licence is None and find_shipped(loaded.parameters) is not None:
         licence = _SHIPPED_LICENCE
     metadata = {"license": licence} if licence is not None else {}
     try:

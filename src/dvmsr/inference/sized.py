@@ -50,6 +50,24 @@ def pass_sizes(source: Size, target: Size, scale: int) -> list[Size]:
     return sizes
 
 
+def network_of_size(upscaler: Upscaler, source: Size, target: Size) -> Upscaler:
+    """Return the network that fits an enlargement best, of the scales that it comes in.
+
+    The least scale that reaches the target in one pass; where none does, the largest.
+
+    Args:
+        upscaler: The network, of any of its scales.
+        source: Columns and rows of what there is.
+        target: Columns and rows of what is wanted.
+    """
+    reaching = (
+        scale
+        for scale in upscaler.scales
+        if all(scale * side >= wanted for side, wanted in zip(source, target, strict=True))
+    )
+    return upscaler.with_scale(min(reaching, default=max(upscaler.scales)))
+
+
 class RowUpscaler(Protocol):
     """What enlarges rows; see ``Upscaler``."""
 
@@ -186,7 +204,7 @@ def sized_upscaler(
     """Make what enlarges images of one size to another.
 
     Args:
-        upscaler: The network.
+        upscaler: The network, of any of its scales; the one that fits best is taken.
         source: Columns and rows of the images.
         target: Columns and rows of what comes out.
         self_ensemble: Whether to average over the flips and rotations.
@@ -195,6 +213,7 @@ def sized_upscaler(
     Raises:
         ArgumentError: A self-ensemble would take more than one pass.
     """
+    upscaler = network_of_size(upscaler, source, target)
     if not self_ensemble:
         return SizedUpscaler(upscaler, source, target)
     sized = SizedUpscaler(EnsembleUpscaler(upscaler, on_progress), source, target)

@@ -18,7 +18,7 @@ from dvmsr.inference.arrays import PillowImage, as_given, as_rgb, is_pillow_imag
 from dvmsr.inference.backend import RowEngine, RowStream, make_engine
 from dvmsr.inference.sizes import asked_size
 from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
-from dvmsr.weights import Weights, load_model, load_weights
+from dvmsr.weights import SHIPPED_SCALES, Weights, load_model, load_weights
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -43,16 +43,15 @@ class _Shipped:
     def __init__(self, device: str, precision: str) -> None:
         self._device = device
         self._precision = precision
-        self._made: dict[float, tuple[Weights, RowEngine]] = {}
+        self._made: dict[tuple[float, int], tuple[Weights, RowEngine]] = {}
         self._lock = Lock()
 
-    def network(self, strength: float) -> tuple[Weights, RowEngine]:
+    def network(self, strength: float, scale: int) -> tuple[Weights, RowEngine]:
         with self._lock:
-            if strength not in self._made:
-                weights = load_model("photo", strength)
-                engine = make_engine(weights, self._device, self._precision)
-                self._made[strength] = (weights, engine)
-            return self._made[strength]
+            if (strength, scale) not in self._made:
+                weights = load_model("photo", strength, scale)
+                self._made[strength, scale] = (weights, make_engine(weights, self._device, self._precision))
+            return self._made[strength, scale]
 
 
 class Upscaler:
@@ -72,10 +71,13 @@ class Upscaler:
             traces of JPEG, noise and blur; or "auto", by which each image file gets one by what it lost, and
             arrays the clean one.
         strength: How far from the clean to the photo network, from 0 to 1; see ``dvmsr.weights.load_model``.
+        scale: Enlargement of the network that comes with the package, one of ``dvmsr.weights.SHIPPED_SCALES``
+            for its model; None takes 4.
 
     Raises:
         ArgumentError: The device or the precision is unknown or not to be had here, threads is not a
-            whole number from 1, there is no such model or strength, or weights and a model are given.
+            whole number from 1, there is no such model, strength or scale, or weights and one of these are
+            given.
         MissingExtraError: The device needs PyTorch, and it is not installed.
         WeightsError: The file is missing, damaged or of another network.
     """
@@ -89,14 +91,22 @@ class Upscaler:
         *,
         model: str = "clean",
         strength: float = 1.0,
+        scale: int | None = None,
     ) -> None:
         self.threads = available_threads() if threads is None else whole_number("threads", threads)
         self.model: str | None = model if weights is None else None
         """The model as it was asked for; None of other weights than the shipped ones."""
         self._shipped = _Shipped(device, precision) if weights is None else None
+        self._strength = strength if model == "photo" else 0.0
         if weights is None:
-            loaded = load_model("clean" if model == "auto" else model, strength)
-        elif (model, strength) != ("clean", 1):
+            scale = 4 if scale is None else scale
+            if model == "auto" and scale not in SHIPPED_SCALES["photo"]:
+                raise ArgumentError(
+                    f'there is no photo network of scale {scale!r} for the model "auto": ask for'
+                    ' "clean", or enlarge to another size (scale= of upscale)'
+                )
+            loaded = load_model("clean" if model == "auto" else model, strength, scale)
+        elif (model, strength, scale) != ("clean", 1, None):
             raise ArgumentError("expected either weights or a model that comes with the package, got both")
         else:
             loaded = weights if isinstance(weights, Weights) else load_weights(weights)
@@ -184,9 +194,39 @@ class Upscaler:
             raise ArgumentError(
                 "expected a network that comes with the package: other weights have no strength"
             )
-        other = copy(self)
+        other = self._of(self._shipped.network(strength, self.scale))
         other.model = "photo"
-        weights, other._engine = self._shipped.network(strength)
+        other._strength = strength
+        return other
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """The scales that this network comes in, from the least; weights that are not shipped have one."""
+        if self._shipped is None:
+            return (self.scale,)
+        return SHIPPED_SCALES["photo" if self._strength else "clean"]
+
+    def with_scale(self, scale: int) -> Upscaler:
+        """Return the network of another scale, for the same device, precision and threads.
+
+        Each is made once for all upscalers that come from one another. Safe to be called by several threads.
+
+        Args:
+            scale: One of ``scales``.
+
+        Raises:
+            ArgumentError: It is another one.
+        """
+        if scale == self.scale:
+            return self
+        if self._shipped is None or scale not in self.scales:
+            expected = " or ".join(map(str, self.scales))
+            raise ArgumentError(f"scale of this network must be {expected}, got {scale!r}")
+        return self._of(self._shipped.network(self._strength, scale))
+
+    def _of(self, network: tuple[Weights, RowEngine]) -> Upscaler:
+        other = copy(self)
+        weights, other._engine = network
         other.config = weights.config
         other._asked = (weights, *self._asked[1:])
         return other

@@ -18,13 +18,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dvmsr.errors import MissingExtraError, WeightsError
 from dvmsr.model import DVMSR
-from dvmsr.weights import Weights, load_weights
+from dvmsr.weights import Weights, find_shipped, load_weights
 from dvmsr.weights.author_names import is_author_file, our_name
 from dvmsr.weights.shapes import deduce_config
 
@@ -85,18 +83,14 @@ def _weights_of(state_dict: Mapping[str, Any]) -> Weights:
     if config is None:
         raise WeightsError("weights of another network: expected those of DVMSR")
     if not is_author_file(state_dict):
-        shipped = load_weights()
-        if not _are_same(parameters, shipped.parameters):
+        shipped = find_shipped(parameters)
+        if shipped is None:
             raise WeightsError(
                 "a state dict does not say whether each ViMM has a residual: load the file by"
                 " dvmsr.integrations.spandrel.load_from_file"
             )
         config = shipped.config
     return Weights(config, parameters, "a state dict of spandrel's")
-
-
-def _are_same(one: Mapping[str, NDArray[np.float32]], other: Mapping[str, NDArray[np.float32]]) -> bool:
-    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def _describe(network: DVMSR) -> ImageModelDescriptor[DVMSR]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dvmsr.atomic import publish, unfinished_file
 from dvmsr.errors import VideoError
+from dvmsr.inference.sized import network_of_size
 from dvmsr.inference.upscaler import Upscaler
 from dvmsr.targets import exists_error
 from dvmsr.video.animations import write_animation
@@ -248,7 +249,7 @@ def _job(upscaler: Upscaler, source: Path, plan: VideoPlan, options: VideoOption
         head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
     return {
         "source": [source.name, facts.st_size, facts.st_mtime_ns, head],
-        "network": upscaler.fingerprint,
+        "network": network_of_size(upscaler, plan.shown, (plan.width, plan.height)).fingerprint,
         "settings": {name: _plain(value) for name, value in asdict(plan.settings).items()},
         "options": {name: _plain(value) for name, value in asdict(options).items() if name != "overwrite"},
         "segment_frames": plan.segment_frames,

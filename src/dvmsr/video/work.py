@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvmsr.inference.sized import Size, SizedUpscaler
+from dvmsr.inference.sized import Size, SizedUpscaler, network_of_size
 from dvmsr.inference.transparency import enlarge_pixels
 from dvmsr.inference.upscaler import Upscaler, rows_at_once
 from dvmsr.video.colour import ToRgb
@@ -129,15 +129,15 @@ class Enlarger:
     """Enlarges pictures, each that equals the one before only once.
 
     Args:
-        upscaler: The network.
+        upscaler: The network, of any of its scales; the one that fits best is taken.
         source: Columns and rows of the pictures.
         target: Columns and rows of what comes out.
         alpha: How transparency is enlarged.
     """
 
     def __init__(self, upscaler: Upscaler, source: Size, target: Size, alpha: str) -> None:
-        self._upscaler = upscaler
-        self._sized = SizedUpscaler(upscaler, source, target)
+        self._upscaler = network_of_size(upscaler, source, target)
+        self._sized = SizedUpscaler(self._upscaler, source, target)
         self._alpha = alpha
         self._before: Enlarged | None = None
 

@@ -30,7 +30,7 @@ from dvmsr.web.sessions import Session, Sessions
 from dvmsr.web.settings import AUTO, FORMATS, Settings
 from dvmsr.web.uploads import take_in
 from dvmsr.web.viewing import Views
-from dvmsr.weights import MODELS
+from dvmsr.weights import SHIPPED_SCALES
 
 _DOWNLOAD = "application/octet-stream"
 _SIDES = ("left", "top", "width", "height")
@@ -107,7 +107,7 @@ class Api:
             {
                 "scale": self._networks.scale,
                 "largest_scale": LARGEST_SCALE,
-                "models": [AUTO, *MODELS] if self._networks.has_models else [],
+                "models": [AUTO, *SHIPPED_SCALES] if self._networks.has_models else [],
                 "formats": FORMATS,
                 "limits": limits,
             }

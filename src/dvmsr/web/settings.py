@@ -11,7 +11,7 @@ from dvmsr.images import WRITABLE_SUFFIXES, Encoding
 from dvmsr.inference.files import PAGES, FileOptions
 from dvmsr.inference.sizes import OutputSize, asked_size
 from dvmsr.inference.transparency import ALPHA_METHODS
-from dvmsr.weights import MODELS
+from dvmsr.weights import SHIPPED_SCALES
 
 FORMATS = tuple(suffix[1:] for suffix in WRITABLE_SUFFIXES)
 """The formats that can be asked for."""
@@ -81,7 +81,7 @@ class Settings:
             encoding=Encoding(None if quality is None else int(quality), _truth(said.get("lossless", False))),
             alpha=_word("alpha", said.get("alpha", "network"), ALPHA_METHODS),
             pages=_word("pages", said.get("pages", "first"), PAGES),
-            model=(model := _word("model", said.get("model", AUTO), (AUTO, *MODELS))),
+            model=(model := _word("model", said.get("model", AUTO), (AUTO, *SHIPPED_SCALES))),
             strength=_strength(model, said.get("strength")),
         )
 

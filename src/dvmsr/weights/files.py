@@ -29,13 +29,14 @@ from dvmsr.weights.wrappings import strip_prefix
 _METADATA_KEY = "dvmsr"
 
 
-def shipped_weights(model: str = "clean") -> Path:
+def shipped_weights(model: str = "clean", scale: int = 4) -> Path:
     """Return the path of weights that come with the package.
 
     Args:
-        model: "clean" or "photo"; see :func:`dvmsr.weights.load_model`.
+        model: "clean" or "photo".
+        scale: Enlargement: one of ``dvmsr.weights.SHIPPED_SCALES`` for the model.
     """
-    name = "dvmsr_x4" if model == "clean" else f"dvmsr_x4_{model}"
+    name = f"dvmsr_x{scale}" if model == "clean" else f"dvmsr_x{scale}_{model}"
     return Path(__file__).parent / f"{name}.safetensors"
 
 

@@ -21,7 +21,8 @@ from dvmsr.config import NetworkConfig
 from dvmsr.errors import MissingExtraError, WeightsError
 from dvmsr.targets import check_target
 from dvmsr.weights.arrays import Weights
-from dvmsr.weights.files import load_weights, save_weights, shipped_weights
+from dvmsr.weights.files import load_weights, save_weights
+from dvmsr.weights.mixing import find_shipped
 
 WEIGHTS_FILE = "model.safetensors"
 """The file that holds the parameters."""
@@ -168,11 +169,9 @@ def check_pretrained_folder(folder: Path) -> None:
 
 
 def _card(parameters: Mapping[str, NDArray[Any]], config: NetworkConfig) -> str:
-    shipped = load_weights()
-    if config == shipped.config and all(
-        np.array_equal(array, shipped.parameters[name]) for name, array in parameters.items()
-    ):
-        text = shipped_weights().with_suffix(".md").read_text(encoding="utf-8")
+    shipped = find_shipped(parameters)
+    if shipped is not None and config == shipped.config:
+        text = Path(shipped.source).with_suffix(".md").read_text(encoding="utf-8")
         return _FRONT_MATTER.format(more="license: mit\n") + "\n" + text + _USE
     return _FRONT_MATTER.format(more="") + _CARD.format(**asdict(config)) + _USE
 
