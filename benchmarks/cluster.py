@@ -26,7 +26,7 @@ from dvmsr.batch import BatchReport, Done, FileTask, plan_files, run_tasks
 from dvmsr.inference.files import FileOptions, UpscaledFile
 from dvmsr.weights import load_weights
 from folder import write_crops
-from workers import load_average, measure_in_turns, print_rows, resident_bytes, write_report
+from workers import add_output, load_average, measure_in_turns, print_rows, resident_bytes, write_report
 
 RESULT = Path(__file__).parent / "results" / "cluster.json"
 OPTIONS = FileOptions(overwrite=True)
@@ -115,9 +115,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128, help="rows and columns of each (default: 128)")
     parser.add_argument("--workers", type=int, default=2, help="workers of one processor (default: 2)")
     parser.add_argument("--repeats", type=int, default=3, help="timed rounds (default: 3)")
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
-    )
+    add_output(parser, RESULT)
     options = parser.parse_args()
 
     load, head = load_average(), head_bytes_per_image()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dvmsr.evaluation.measuring import measure
-from workers import load_average, write_report
+from workers import add_output, load_average, write_report
 
 RESULT = Path(__file__).parent / "results" / "exported.json"
 WEB = Path(__file__).parents[1] / "tests" / "export" / "web"
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256, help="rows and columns of the image (default: 256)")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each case (default: 5)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(default: 1 2)")
-    parser.add_argument("--output", type=Path, default=RESULT, help="JSON file (default: %(default)s)")
+    add_output(parser, RESULT)
     options = parser.parse_args()
 
     load = load_average()

@@ -22,7 +22,7 @@ from dvmsr import Upscaler
 from dvmsr.batch import Failed, plan_files, run_tasks
 from dvmsr.images import open_image, read_image, write_image
 from dvmsr.inference.files import FileOptions
-from workers import load_average, measure_in_turns, print_rows, write_report
+from workers import add_output, load_average, measure_in_turns, print_rows, write_report
 
 PHOTOGRAPH = Path(__file__).parents[1] / "examples" / "chelsea.png"
 RESULT = Path(__file__).parent / "results" / "folder.json"
@@ -93,9 +93,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: all)"
     )
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
-    )
+    add_output(parser, RESULT)
     options = parser.parse_args()
 
     load = load_average()

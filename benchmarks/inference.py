@@ -12,12 +12,11 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from dvmsr.evaluation.measuring import measure
 from networks import KIB_PER_PIXEL, RLFN_WEIGHTS, VARIANTS, Case, Variant, build
 from rows import RESULT, Row, fastest
-from workers import load_average, write_report
+from workers import add_output, load_average, write_report
 
 SIDES = (256, 64, 512, 1024, 2048)
 # Larger images take minutes: with one thread, or in our PyTorch network.
@@ -115,9 +114,7 @@ def main() -> None:
         action="store_true",
         help="leave out torch.compile, which takes some ten seconds for each size and needs a C++ compiler",
     )
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
-    )
+    add_output(parser, RESULT)
     options = parser.parse_args()
 
     if not RLFN_WEIGHTS.exists():

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from workers import load_average, write_report
+from workers import add_output, load_average, write_report
 
 RESULT = Path(__file__).parent / "results" / "startup.json"
 BASELINE = "import numpy, typer"
@@ -61,9 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=64, help="rows and columns of the image (default: 64)")
     parser.add_argument("--repeats", type=int, default=25, help="timed runs of each command (default: 25)")
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
-    )
+    add_output(parser, RESULT)
     options = parser.parse_args()
 
     load = load_average()

@@ -27,7 +27,7 @@ from dvmsr.evaluation.metrics import psnr_y, ssim_y
 from dvmsr.evaluation.pairs import read_pair
 from dvmsr.images import imresize, open_image, read_image
 from dvmsr.inference.choosing import choose_model
-from workers import load_average, write_report
+from workers import add_output, load_average, write_report
 
 RESULT = Path(__file__).parent / "results" / "strength.json"
 SCALE = 4
@@ -110,9 +110,7 @@ def main() -> None:
     parser.add_argument(
         "--between", type=Path, metavar="DIR", help="a set to score more damages and strengths on"
     )
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
-    )
+    add_output(parser, RESULT)
     arguments = parser.parse_args()
     auto, load = Upscaler(model="auto"), load_average()
     report = {

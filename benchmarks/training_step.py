@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from dvmsr.evaluation.measuring import measure
-from workers import load_average, write_report
+from workers import add_output, load_average, write_report
 
 KERNELS = ["cpu", "composed", "reference"]
 RESULT = Path(__file__).parent / "results" / "training_step.json"
@@ -167,9 +167,7 @@ def main() -> None:
         " (default: all; the ratios are to the first)",
     )
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each case (default: 5)")
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
-    )
+    add_output(parser, RESULT)
     options = parser.parse_args()
 
     load = load_average()

@@ -21,7 +21,7 @@ import numpy as np
 from dvmsr import Upscaler
 from dvmsr.images import read_image
 from dvmsr.video import VideoOptions, VideoProgress, upscale_video
-from workers import load_average, measure_in_turns, print_rows, resident_bytes, write_report
+from workers import add_output, load_average, measure_in_turns, print_rows, resident_bytes, write_report
 
 PHOTOGRAPH = Path(__file__).parents[1] / "examples" / "chelsea.png"
 RESULT = Path(__file__).parent / "results" / "video.json"
@@ -58,9 +58,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: all)"
     )
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file to write (default: %(default)s)"
-    )
+    add_output(parser, RESULT)
     options = parser.parse_args()
 
     load = load_average()

@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -39,6 +40,18 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         **{package: version(package) for package in ("dvmsr", "numpy", "torch")},
     }
+
+
+def add_output(parser: ArgumentParser, result: Path) -> None:
+    """Give a script the option ``--output``.
+
+    Args:
+        parser: Its options.
+        result: The JSON file that it writes by default.
+    """
+    parser.add_argument(
+        "--output", type=Path, default=result, help="JSON file to write (default: %(default)s)"
+    )
 
 
 def measure_in_turns(

@@ -79,12 +79,22 @@ def test_shipped_network_of_another_scale(dvmsr, benchmark_set, tmp_path):
     assert np.array_equal(read_image(tmp_path / "Noise" / "one_x2.png"), expected)
 
 
+def test_scale_without_weights_of_its_own(dvmsr, network, benchmark_set, tmp_path):
+    """As ``dvmsr upscale --scale`` makes it: a reduction of what the network makes."""
+    shutil.rmtree(benchmark_set / "LR")
+    code, _, _ = dvmsr("evaluate", benchmark_set, *network, "--scale", "3", "--save", tmp_path)
+    assert code == 0
+    high = read_image(benchmark_set / "HR" / "one.png")
+    low = imresize(high[: len(high) // 3 * 3, : high.shape[1] // 3 * 3], 1 / 3)
+    expected = Upscaler(network[1], threads=1).upscale(low, scale=3)
+    assert np.array_equal(read_image(tmp_path / "Noise" / "one_x3.png"), expected)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--scale", "5"), 'scale of the model "clean" must be 2 or 4, got 5'),
-        (("--scale", "2", "--model", "photo"), 'scale of the model "photo" must be 4, got 2'),
-        (("--scale", "4", "--network", "math:sqrt"), "--scale is of the networks that come with the package"),
+        (("--scale", "17"), "expected a whole number from 2 to 16, got 17"),
+        (("--scale", "4", "--network", "math:sqrt"), "--network is scored as it is"),
     ],
 )
 def test_scales_that_are_not_to_be_had(dvmsr, benchmark_set, options, message):

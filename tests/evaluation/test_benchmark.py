@@ -10,8 +10,8 @@ from dvmsr import NetworkConfig, Upscaler
 from dvmsr.errors import DatasetError
 from dvmsr.evaluation.benchmark import (
     Bicubic,
+    Enlargement,
     ImageScore,
-    SelfEnsemble,
     SetScore,
     check_sets,
     make_report,
@@ -161,12 +161,15 @@ def test_bicubic_is_imresize():
     assert np.array_equal(Bicubic(4).upscale(image), imresize(image, 4))
 
 
-def test_self_ensemble_averages(make_weights):
+def test_enlargement_is_what_was_asked_for(make_weights):
     upscaler = Upscaler(make_weights(NetworkConfig(scale=2, channels=8, blocks=1)), threads=1)
     image = random_image(5, 6)
-    assert SelfEnsemble(upscaler).scale == 2
+    assert Enlargement(upscaler).scale == 2
     expected = upscaler.upscale(image, self_ensemble=True)
-    assert np.array_equal(SelfEnsemble(upscaler).upscale(image), expected)
+    assert np.array_equal(Enlargement(upscaler, self_ensemble=True).upscale(image), expected)
+    reduced = Enlargement(upscaler, 3)
+    assert reduced.scale == 3
+    assert np.array_equal(reduced.upscale(image), upscaler.upscale(image, scale=3))
 
 
 def test_report_is_json():

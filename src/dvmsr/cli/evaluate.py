@@ -57,9 +57,9 @@ def evaluate(
     scale: Annotated[
         int | None,
         typer.Option(
-            parser=whole_number(),
-            metavar="2|4",
-            help="Enlargement of the network that comes with the package, and of the sets. By default 4.",
+            parser=whole_number(2, 16),
+            metavar="N",
+            help="Enlargement of the sets, as dvmsr upscale --scale makes it. By default the network's.",
         ),
     ] = None,
     weights: Weights = None,
@@ -121,19 +121,16 @@ def evaluate(
         raise ArgumentError(f"--degrade must be one of {', '.join(PRESETS)}, got {degrade}")
     if save_low is not None and degrade is None:
         raise ArgumentError("--save-lr keeps the LR images that --degrade makes: name a degradation")
-    if scale is not None and (weights is not None or network is not None):
-        raise ArgumentError(
-            "--scale is of the networks that come with the package: other ones have their own"
-        )
     if json_file is not None:
         _check_json(json_file)
     if network is None:
         named = read_network(weights, residual, model, strength, ModelName.CLEAN)
-        upscaler = named.upscaler(device, threads, precision, scale)
-        entrant = _shipped_or_read(upscaler, named, weights, self_ensemble=self_ensemble)
-    elif self_ensemble or precision != "fp32" or model is not None or strength is not None:
+        upscaler = named.upscaler(device, threads, precision)
+        entrant = _shipped_or_read(upscaler, named, weights, scale, self_ensemble=self_ensemble)
+    elif self_ensemble or precision != "fp32" or any(each is not None for each in (model, strength, scale)):
         raise ArgumentError(
-            "--network is scored as it is: leave out --self-ensemble, --precision, --model and --strength"
+            "--network is scored as it is: leave out --self-ensemble, --precision, --model, --strength and "
+            "--scale"
         )
     else:
         entrant = _Entrant(_own_network(network, weights, residual, device, threads), str(weights or network))
@@ -171,20 +168,23 @@ class _Entrant:
 
 
 def _shipped_or_read(
-    upscaler: Upscaler, named: NamedNetwork, weights: Path | None, *, self_ensemble: bool
+    upscaler: Upscaler, named: NamedNetwork, weights: Path | None, scale: int | None, *, self_ensemble: bool
 ) -> _Entrant:
-    from dvmsr.evaluation.benchmark import SelfEnsemble
+    from dvmsr.evaluation.benchmark import Enlargement
     from dvmsr.images import open_image
     from dvmsr.inference.choosing import network_for
+    from dvmsr.inference.sized import network_of_size
     from dvmsr.weights import shipped_weights
 
     def scored(network: Upscaler) -> SupportsUpscale:
-        return SelfEnsemble(network) if self_ensemble else network
+        return Enlargement(network, scale, self_ensemble=self_ensemble)
 
     def choose(path: Path) -> SupportsUpscale:
         return scored(network_for(upscaler, open_image(path))[0])
 
-    name = str(weights or shipped_weights(scale=upscaler.scale).name)
+    side = upscaler.scale if scale is None else scale
+    taken = network_of_size(upscaler, (1, 1), (side, side))
+    name = str(weights or shipped_weights(scale=taken.scale).name)
     if upscaler.model in ("photo", "auto"):
         name = f"{upscaler.model} model" + (f" at strength {named.strength:g}" if named.strength != 1 else "")
     label = "ensemble" if self_ensemble else "network"

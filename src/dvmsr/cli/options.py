@@ -169,9 +169,7 @@ class NamedNetwork:
     strength: float
     """See ``Upscaler``."""
 
-    def upscaler(
-        self, device: str, threads: int | None, precision: str, scale: int | None = None
-    ) -> Upscaler:
+    def upscaler(self, device: str, threads: int | None, precision: str) -> Upscaler:
         """Make it ready to run; see ``Upscaler``.
 
         Raises:
@@ -179,9 +177,7 @@ class NamedNetwork:
         """
         from dvmsr.inference import Upscaler
 
-        return Upscaler(
-            self.weights, device, threads, precision, model=self.model, strength=self.strength, scale=scale
-        )
+        return Upscaler(self.weights, device, threads, precision, model=self.model, strength=self.strength)
 
 
 def read_network(

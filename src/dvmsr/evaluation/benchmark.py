@@ -48,20 +48,24 @@ class Bicubic:
         return imresize(image, self.scale)
 
 
-class SelfEnsemble:
-    """An upscaler whose outputs are averaged over the flips and rotations of the input.
+class Enlargement:
+    """An upscaler as it is asked for: at another scale than its own, or its self-ensemble.
 
     Args:
         upscaler: The upscaler.
+        scale: Enlargement; None takes the upscaler's own.
+        self_ensemble: Whether its outputs are averaged over the flips and rotations of the input.
     """
 
-    def __init__(self, upscaler: Upscaler) -> None:
+    def __init__(self, upscaler: Upscaler, scale: int | None = None, *, self_ensemble: bool = False) -> None:
         self._upscaler = upscaler
-        self.scale = upscaler.scale
+        self._asked = scale
+        self._self_ensemble = self_ensemble
+        self.scale = upscaler.scale if scale is None else scale
 
     def upscale(self, image: NDArray[np.uint8], /) -> NDArray[np.uint8]:
         """Enlarge (H, W, 3) to (scale*H, scale*W, 3)."""
-        return self._upscaler.upscale(image, self_ensemble=True)
+        return self._upscaler.upscale(image, scale=self._asked, self_ensemble=self._self_ensemble)
 
 
 @dataclass(frozen=True)
