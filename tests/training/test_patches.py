@@ -13,6 +13,7 @@ from dvmsr.training import RunSettings, TeacherSettings, TrainingConfig
 from dvmsr.training.degrading import DegradationSettings, draw_degradation
 from dvmsr.training.patches import Batch, PatchBatches, StepLoader, check_split
 from dvmsr.training.photographs import Photograph
+from dvmsr.training.resident import ResidentPhotographs
 from dvmsr.training.symmetries import apply_symmetry_to_tensor, undo_symmetry_of_tensor
 
 
@@ -183,3 +184,21 @@ def test_each_degradation_comes_as_often_as_its_share():
 def test_settings_of_degradations_out_of_range(settings, message):
     with pytest.raises(ArgumentError, match=message):
         DegradationSettings(**settings)
+
+
+@pytest.mark.parametrize("teacher", ["none", "networks", "folder", "both"])
+def test_patches_cut_on_the_device_are_the_same(decoded, config, teacher):
+    rng = np.random.default_rng(1)
+    photographs = []
+    for photograph in decoded:
+        made = photograph.teacher if teacher in ("networks", "both") else None
+        image = None
+        if teacher in ("folder", "both"):
+            image = rng.integers(0, 65536, photograph.high.shape, np.uint16)
+        photographs.append(replace(photograph, teacher=made, teacher_image=image))
+    batches = PatchBatches(photographs, config, 0, 1)
+    resident = ResidentPhotographs(photographs, config, torch.device("cpu"))
+    for step in range(12):
+        cut, expected = resident.cut(batches.places(step)), batches[step]
+        for one, other in zip(cut, expected, strict=True):
+            assert one is other if other is None else torch.equal(one, other)

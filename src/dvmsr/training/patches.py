@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -25,6 +24,19 @@ from dvmsr.training.settings import TrainingConfig
 _MARGIN = 8
 # Of a patch's random numbers, the place among those for other purposes.
 _DEGRADATION = 1
+
+_Place = tuple[int, int, int, int]
+"""The number of a photograph, top, left, and the number of a symmetry."""
+
+
+class Places(NamedTuple):
+    """Where the patches of one step lie: int64, one row for each of photograph, top, left and symmetry."""
+
+    pairs: Tensor
+    """Of input and ground truth, in LR pixels, (batch, 4)."""
+
+    teacher_only: Tensor
+    """Of further input, in HR pixels, (number, 4)."""
 
 
 class Batch(NamedTuple):
@@ -73,6 +85,12 @@ class PatchBatches(Dataset[Batch]):
         pixels = np.array([photograph.low.size for photograph in photographs], dtype=np.float64)
         self._shares = np.cumsum(pixels) / pixels.sum()
 
+    def places(self, step: int) -> Places:
+        """Return where the patches of a step lie."""
+        pairs = [self._place_of_pair(step, index) for index in self._pairs]
+        teacher_only = [self._place_of_input(step, index) for index in self._teacher_only]
+        return Places(*(torch.tensor(some, dtype=torch.int64).view(-1, 4) for some in (pairs, teacher_only)))
+
     def __getitem__(self, step: int) -> Batch:
         pairs = [self._pair(step, index) for index in self._pairs]
         teacher_only = [self._upright_input(step, index) for index in self._teacher_only]
@@ -85,10 +103,8 @@ class PatchBatches(Dataset[Batch]):
         )
 
     def _pair(self, step: int, index: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-        random = np.random.default_rng((self._seed, step, index))
-        photograph = self._choose(random)
-        top, left = self._corner(random, photograph.low)
-        symmetry = int(random.integers(SYMMETRIES))
+        number, top, left, symmetry = self._place_of_pair(step, index)
+        photograph = self._photographs[number]
 
         def cut(image: NDArray[Any], scale: int) -> NDArray[Any]:
             rows = slice(scale * top, scale * (top + self._patch))
@@ -97,16 +113,16 @@ class PatchBatches(Dataset[Batch]):
 
         random = np.random.default_rng((self._seed, step, index, _DEGRADATION))
         degradation = draw_degradation(self._degradation, random)
-        outputs = [
+        made, image = (
             None if pixels is None else cut(open_pixels(pixels), self._scale)
             for pixels in (photograph.teacher, photograph.teacher_image)
-        ]
+        )
         return (
             cut(photograph.low, 1)
             if degradation is None
             else apply_symmetry(self._degraded(photograph, top, left, degradation, random), symmetry),
             cut(open_pixels(photograph.high), self._scale),
-            self._teacher(*outputs),
+            mean_of_teachers(made, image, self._networks),
         )
 
     def _degraded(
@@ -126,43 +142,64 @@ class PatchBatches(Dataset[Batch]):
         top, left = top - first_row, left - first_column
         return low[top : top + self._patch, left : left + self._patch]
 
-    def _teacher(self, made: NDArray[Any] | None, image: NDArray[Any] | None) -> NDArray[np.float16] | None:
-        """The mean of what the networks made, itself a mean, and what the folder holds."""
-        if image is None:
-            return made
-        given = np.divide(image, np.iinfo(image.dtype).max, dtype=np.float32)
-        if made is not None:
-            given = (self._networks * made.astype(np.float32) + given) / (self._networks + 1)
-        rounded: NDArray[np.float16] = given.astype(np.float16)
-        return rounded
-
     def _upright_input(self, step: int, index: int) -> NDArray[Any]:
+        number, top, left, symmetry = self._place_of_input(step, index)
+        high = open_pixels(self._photographs[number].high)
+        return apply_symmetry(high[top : top + self._patch, left : left + self._patch], symmetry)
+
+    def _place_of_pair(self, step: int, index: int) -> _Place:
+        return self._place(step, index, lambda photograph: photograph.low.shape)
+
+    def _place_of_input(self, step: int, index: int) -> _Place:
+        return self._place(step, index, lambda photograph: open_pixels(photograph.high).shape)
+
+    def _place(self, step: int, index: int, shape_of: Callable[[Photograph], tuple[int, ...]]) -> _Place:
         random = np.random.default_rng((self._seed, step, index))
-        high = open_pixels(self._choose(random).high)
-        top, left = self._corner(random, high)
-        patch = high[top : top + self._patch, left : left + self._patch]
-        return apply_symmetry(patch, int(random.integers(SYMMETRIES)))
-
-    def _choose(self, random: np.random.Generator) -> Photograph:
         number = int(np.searchsorted(self._shares, random.random(), side="right"))
-        return self._photographs[min(number, len(self._photographs) - 1)]
+        number = min(number, len(self._photographs) - 1)
+        height, width, _ = shape_of(self._photographs[number])
+        top, left = (int(random.integers(side - self._patch + 1)) for side in (height, width))
+        return number, top, left, int(random.integers(SYMMETRIES))
 
-    def _corner(self, random: np.random.Generator, image: NDArray[Any]) -> tuple[int, int]:
-        top, left = (int(random.integers(side - self._patch + 1)) for side in image.shape[:2])
-        return top, left
+
+def mean_of_teachers(
+    made: NDArray[Any] | None, image: NDArray[Any] | None, networks: int
+) -> NDArray[np.float16] | None:
+    """Return the mean of what networks made, itself a mean, and what the folder holds."""
+    if image is None:
+        return made
+    given = np.divide(image, np.iinfo(image.dtype).max, dtype=np.float32)
+    if made is not None:
+        given = (networks * made.astype(np.float32) + given) / (networks + 1)
+    rounded: NDArray[np.float16] = given.astype(np.float16)
+    return rounded
+
+
+class PatchPlaces(Dataset[Places]):
+    """Where the patches of each step lie, for those who have the photographs.
+
+    Args:
+        batches: What would be cut from there.
+    """
+
+    def __init__(self, batches: PatchBatches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, step: int) -> Places:
+        return self._batches.places(step)
 
 
 class StepLoader:
     """The batches from one step to the last, in the form that Lightning resumes in the middle of an epoch.
 
     Args:
-        batches: What to take them from.
+        batches: What to take them from: themselves, or where they lie.
         first: The step to begin with.
         steps: The number of all steps.
         workers: Processes that make batches ahead of time; 0 makes each when it is asked for.
     """
 
-    def __init__(self, batches: PatchBatches, first: int, steps: int, workers: int) -> None:
+    def __init__(self, batches: PatchBatches | PatchPlaces, first: int, steps: int, workers: int) -> None:
         self._batches = batches
         self._first = first
         self._steps = steps
@@ -171,7 +208,7 @@ class StepLoader:
     def __len__(self) -> int:
         return self._steps
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | Places]:
         # Forked workers share the decoded photographs; spawned ones would copy them.
         fork = self._workers and "fork" in multiprocessing.get_all_start_methods()
         loader = DataLoader(
@@ -191,29 +228,6 @@ class StepLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`state_dict`."""
-
-
-class PatchData(LightningDataModule):
-    """Gives each process of a run its part of the batches.
-
-    Args:
-        photographs: What to cut from.
-        config: See :class:`TrainingConfig`.
-        first: The step to begin with.
-    """
-
-    def __init__(self, photographs: Sequence[Photograph], config: TrainingConfig, first: int) -> None:
-        super().__init__()
-        self._photographs = photographs
-        self._config = config
-        self._first = first
-
-    def train_dataloader(self) -> StepLoader:
-        """Return the batches of this process."""
-        assert self.trainer is not None
-        rank, world = self.trainer.global_rank, self.trainer.world_size
-        batches = PatchBatches(self._photographs, self._config, rank, world)
-        return StepLoader(batches, self._first, self._config.run.steps, self._config.machine.workers)
 
 
 def check_split(config: TrainingConfig, world: int) -> None:

@@ -35,7 +35,8 @@ from dvmsr.training.checkpoints import (
 from dvmsr.training.csv_log import CsvLog
 from dvmsr.training.display import Display
 from dvmsr.training.moving_average import MovingAverage
-from dvmsr.training.patches import PatchData, check_split
+from dvmsr.training.patch_data import PatchData
+from dvmsr.training.patches import check_split
 from dvmsr.training.photograph_files import (
     PhotographFile,
     add_teacher_outputs,
@@ -343,6 +344,9 @@ def _quiet_lightning() -> Iterator[None]:
             # Lightning 2.6 uses what PyTorch 2.13 deprecates.
             message = r"`isinstance\(treespec, LeafSpec\)` is deprecated"
             warnings.filterwarnings("ignore", message=message, category=FutureWarning)
+            # Where CUDA graphs were recorded, on another stream; PyTorch waits for it.
+            message = "The AccumulateGrad node's stream does not match"
+            warnings.filterwarnings("ignore", message=message, category=UserWarning)
             yield
     finally:
         for logger, level in zip(loggers, before, strict=True):

@@ -77,6 +77,21 @@ class DistillationTask(LightningModule):
             if teacher is not None:
                 teacher.to(self.device)
 
+    def on_train_start(self) -> None:
+        """On a GPU of its own, record the network's passes as CUDA graphs: a step then has few launches.
+
+        The moving average's copy of the network, which is what is scored, goes on as it was.
+        """
+        alone = self.device.type == "cuda" and self.trainer.world_size == 1
+        if not (alone and self._config.machine.cuda_graphs):
+            return
+        patches, side = self._config.run.batch + self._config.teacher.teacher_only, self._config.data.patch
+        sample = torch.rand(patches, 3, side, side, device=self.device)
+        with self.trainer.precision_plugin.forward_context():
+            # What one pass has cast would be missing in the replay of another.
+            torch.set_autocast_cache_enabled(False)
+            torch.cuda.make_graphed_callables(self.network, (sample,))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's name
         """Return the loss of a batch."""
         inputs = [images.float() / 255 for images in (batch.low, batch.teacher_only) if images is not None]
