@@ -105,7 +105,7 @@ class ValidateAverage(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Score what is known before the first step."""
         if self._start and trainer.is_global_zero and trainer.global_step == 0:
-            self._validation.run(self._average.network, 0, ())
+            self._validation.run(self._average.network, 0, trainer.loggers)
 
     def on_train_batch_end(
         self,
