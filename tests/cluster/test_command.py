@@ -6,9 +6,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -18,7 +21,7 @@ import typer
 
 from dvmsr import ArgumentError, NetworkConfig, Upscaler
 from dvmsr.cli.commands import app
-from dvmsr.cluster import ClusterSettings
+from dvmsr.cluster import ClusterSettings, driver
 from dvmsr.images import read_image
 from dvmsr.weights import save_weights
 
@@ -257,3 +260,63 @@ def test_nobody_answers(s3, tmp_path, arguments, environment, name):
     run = upscale({**s3, **environment}, tmp_path / "none", "-o", tmp_path / "out", *arguments)
     assert run.returncode == 2
     assert re.fullmatch(rf"dvmsr: error: {re.escape(name)}: no cluster answers there [^\n]+\n", run.stderr)
+
+
+@contextmanager
+def listener(answer, until):
+    """Listen, answer the first who comes, and end the connection when ``until`` is set."""
+
+    def serve():
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(64)
+            connection.sendall(answer)
+            until.wait(60)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            until.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"no", b""]
+)
+def test_what_answers_is_not_ray(answer):
+    closed = threading.Event()
+    closed.set()
+    with listener(answer, closed) as address, pytest.raises(ArgumentError) as told:
+        ClusterSettings(f"ray://{address}").check_answer()
+    assert str(told.value) == (
+        f"--ray ray://{address}: no cluster answers there (what listens is not Ray); "
+        "begin one with ray start --head"
+    )
+
+
+def test_what_listens_says_nothing(monkeypatch):
+    monkeypatch.setattr(driver, "_SECONDS_FOR_AN_ANSWER", 0.2)
+    with listener(b"", threading.Event()) as address, pytest.raises(ArgumentError, match="timed out"):
+        ClusterSettings(address).check_answer()
+
+
+def test_the_greeting_is_not_sent_where_ray_asks_for_certificates(monkeypatch):
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ClusterSettings(f"127.0.0.1:{server.getsockname()[1]}").check_answer()
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(64) == b""
+
+
+def test_the_port_of_another_server(s3, tmp_path):
+    address = s3["AWS_ENDPOINT_URL"].removeprefix("http://")
+    run = upscale(s3, tmp_path, "-o", tmp_path / "out", "--ray", address)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        f"dvmsr: error: --ray {address}: no cluster answers there (what listens is not Ray); "
+        "begin one with ray start --head\n"
+    )

@@ -50,6 +50,10 @@ _SECONDS_FOR_AN_ANSWER = 10.0
 _SECONDS_TO_TIDY_UP = 2.0
 
 
+# How a client of HTTP/2 begins, with a frame of settings that sets nothing. gRPC, by which Ray talks, answers
+# with a frame of settings, and a server of HTTP/1 or of anything else does not.
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>[\w.-]+|\[[\w.:]+\]):(?P<port>\d+)")
 
 
@@ -85,10 +89,10 @@ class ClusterSettings:
             raise ArgumentError(f"expected HOST:PORT, ray://HOST:PORT, local or auto, got {self.address!r}")
 
     def check_answer(self) -> None:
-        """Find out in seconds whether anybody answers at the address; Ray tries for a minute and more.
+        """Find out in seconds whether a cluster answers at the address; Ray tries for a minute and more.
 
         Raises:
-            ArgumentError: Nobody does.
+            ArgumentError: Nobody does, or something other than Ray.
         """
         address, name = self.address, f"--ray {self.address}"
         if address == "auto" and (elsewhere := os.environ.get("RAY_ADDRESS")):
@@ -98,7 +102,12 @@ class ClusterSettings:
             return
         try:
             host, port = place["host"].strip("[]"), int(place["port"])
-            socket.create_connection((host, port), _SECONDS_FOR_AN_ANSWER).close()
+            with socket.create_connection((host, port), _SECONDS_FOR_AN_ANSWER) as connection:
+                # Under TLS, nothing is said before certificates are shown.
+                if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
+                    connection.sendall(_GREETING)
+                    if connection.recv(9)[3:4] != b"\4":
+                        raise ConnectionError("what listens is not Ray")
         except (OSError, ValueError, OverflowError) as error:
             raise ArgumentError(
                 f"{name}: no cluster answers there ({error}); begin one with ray start --head"
