@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from dvmsr.images import read_image
+from dvmsr.images.folders import list_images
 from workers import load_average, write_report
 
 RESULT = Path(__file__).parent / "results" / "tuning.json"
@@ -55,7 +56,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     wanted = options.tuned + options.scored
-    sources = sorted(path for path in options.photographs.iterdir() if path.is_file())[:wanted]
+    sources = list_images(options.photographs)[:wanted]
     if len(sources) < wanted:
         parser.error(f"expected {wanted} photographs in {options.photographs}, got {len(sources)}")
 

@@ -110,6 +110,8 @@ def setting(option: str, argument: str) -> str:
 
 def is_lack_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory does not suffice: PyTorch has no type of its own for it."""
+    # Of a CPU's memory, and of a GPU's.
+    texts = ("allocate memory", "out of memory")
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import pyvips
 
+from dvmsr.errors import is_lack_of_memory
+
 COMMAND = [sys.executable, "-c", "from dvmsr.cli import main; main()"]
 PRINTING = [["info"], ["info", "--help"], ["--help"], ["--version"]]
 LONG = "x" * 300 + ".png"
@@ -168,3 +170,17 @@ main()
         r"|[^\n]+: needs about \d+ MiB of memory, and \d+ MiB are free; [^\n]+)\n",
         done.stderr,
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "lack"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB."), True),
+        (RuntimeError("shapes do not match"), False),
+        (OSError("out of memory"), False),
+    ],
+)
+def test_what_is_lack_of_memory(error, lack):
+    assert is_lack_of_memory(error) is lack

@@ -274,6 +274,7 @@ def listener(answer, until):
             until.wait(60)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
         thread = threading.Thread(target=serve)
         thread.start()
         try:

@@ -14,8 +14,10 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this proc
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16-mixed"])
-def test_graphs_change_nothing(small_config, benchmark_set, make_display, tmp_path, precision):
-    weights = []
+def test_graphs_change_nothing(small_config, benchmark_set, make_display, tmp_path, precision, monkeypatch):
+    weights, recorded = [], []
+    record = torch.cuda.make_graphed_callables
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", lambda *a: recorded.append(record(*a)))
     for graphs in (True, False):
         config = replace(
             small_config,
@@ -24,6 +26,7 @@ def test_graphs_change_nothing(small_config, benchmark_set, make_display, tmp_pa
             monitor=replace(small_config.monitor, validation=(str(benchmark_set),)),
         )
         weights.append(load_weights(train(config, tmp_path / str(graphs), display=make_display())))
+    assert len(recorded) == 1
     for name, expected in weights[1].parameters.items():
         torch.testing.assert_close(
             torch.from_numpy(weights[0].parameters[name]), torch.from_numpy(expected), rtol=1e-2, atol=1e-3

@@ -224,6 +224,8 @@ def test_fine_tuning_begins_with_the_given_weights(
     begin, end = (line for line in display.lines if line.startswith("step "))
     assert begin.replace("step 0", "step 1") == end
     assert (tmp_path / "run" / "samples" / "Tiny-00000000.png").exists()
+    with (tmp_path / "run" / "log.csv").open(newline="") as file:
+        assert [row["step"] for row in csv.DictReader(file) if row["Tiny psnr_y"]] == ["0", "1"]
     before, after = (load_weights(path).parameters for path in (start, tuned))
     assert all(np.allclose(before[name], after[name], atol=1e-6) for name in before)
 

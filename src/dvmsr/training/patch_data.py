@@ -20,7 +20,7 @@ class PatchData(LightningDataModule):
     """Gives each process of a run its part of the batches.
 
     On a GPU that has room for all photographs they are put there, and patches are cut there; else, and where
-    patches are degraded, on the CPU. The patches are the same.
+    patches are degraded or ``machine.photographs_on_gpu`` is off, on the CPU. The patches are the same.
 
     Args:
         photographs: What to cut from.
@@ -58,7 +58,9 @@ class PatchData(LightningDataModule):
         return self._resident.cut(batch)
 
     def _fits_on(self, device: torch.device) -> bool:
-        if device.type != "cuda" or self._config.degradation.probability > 0:
+        if device.type != "cuda" or not self._config.machine.photographs_on_gpu:
+            return False
+        if self._config.degradation.probability > 0:
             return False
         free, _ = torch.cuda.mem_get_info(device)
         return bytes_on_gpu(self._photographs) <= _SHARE_OF_MEMORY * free

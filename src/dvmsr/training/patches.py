@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,8 +87,8 @@ class PatchBatches(Dataset[Batch]):
 
     def places(self, step: int) -> Places:
         """Return where the patches of a step lie."""
-        pairs = [self._place_of_pair(step, index) for index in self._pairs]
-        teacher_only = [self._place_of_input(step, index) for index in self._teacher_only]
+        pairs = [self._place(step, index, 1) for index in self._pairs]
+        teacher_only = [self._place(step, index, self._scale) for index in self._teacher_only]
         return Places(*(torch.tensor(some, dtype=torch.int64).view(-1, 4) for some in (pairs, teacher_only)))
 
     def __getitem__(self, step: int) -> Batch:
@@ -103,7 +103,7 @@ class PatchBatches(Dataset[Batch]):
         )
 
     def _pair(self, step: int, index: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-        number, top, left, symmetry = self._place_of_pair(step, index)
+        number, top, left, symmetry = self._place(step, index, 1)
         photograph = self._photographs[number]
 
         def cut(image: NDArray[Any], scale: int) -> NDArray[Any]:
@@ -143,22 +143,17 @@ class PatchBatches(Dataset[Batch]):
         return low[top : top + self._patch, left : left + self._patch]
 
     def _upright_input(self, step: int, index: int) -> NDArray[Any]:
-        number, top, left, symmetry = self._place_of_input(step, index)
+        number, top, left, symmetry = self._place(step, index, self._scale)
         high = open_pixels(self._photographs[number].high)
         return apply_symmetry(high[top : top + self._patch, left : left + self._patch], symmetry)
 
-    def _place_of_pair(self, step: int, index: int) -> _Place:
-        return self._place(step, index, lambda photograph: photograph.low.shape)
-
-    def _place_of_input(self, step: int, index: int) -> _Place:
-        return self._place(step, index, lambda photograph: open_pixels(photograph.high).shape)
-
-    def _place(self, step: int, index: int, shape_of: Callable[[Photograph], tuple[int, ...]]) -> _Place:
+    def _place(self, step: int, index: int, scale: int) -> _Place:
+        """Where a patch lies in an image ``scale`` times as large as the network's input."""
         random = np.random.default_rng((self._seed, step, index))
         number = int(np.searchsorted(self._shares, random.random(), side="right"))
         number = min(number, len(self._photographs) - 1)
-        height, width, _ = shape_of(self._photographs[number])
-        top, left = (int(random.integers(side - self._patch + 1)) for side in (height, width))
+        height, width, _ = self._photographs[number].low.shape
+        top, left = (int(random.integers(scale * side - self._patch + 1)) for side in (height, width))
         return number, top, left, int(random.integers(SYMMETRIES))
 
 

@@ -21,8 +21,8 @@ Table = dict[str, dict[str, Any]]
 """The content of a recipe: sections of keys."""
 
 # A run may go on with other values of these. ``monitor`` changes no weights. Of ``machine``, accelerator,
-# devices, nodes and threads can change the weights' last bits, for sums are then taken in another order;
-# the others change nothing.
+# devices, nodes, threads and cuda_graphs can change the weights' last bits, for sums are then taken in
+# another order; the others change nothing.
 _FREE_SECTIONS = ("monitor", "machine")
 # Of these files the contents' fingerprints are compared instead.
 _FREE_KEYS = ("data.hr", "data.lr", "teacher.weights", "teacher.outputs_folder", "run.initial_weights")

@@ -62,7 +62,8 @@ class ResidentPhotographs:
         self._low = _Images(photographs, low, 1, patch, device)
         self._high = _Images(photographs, high, scale, scale * patch, device)
         self._inputs = self._high.with_side(patch)
-        has_teacher = output(photographs[0]) is not None
+        first = photographs[0]
+        has_teacher = first.teacher is not None or first.teacher_image is not None
         self._teacher = _Images(photographs, output, scale, scale * patch, device) if has_teacher else None
 
     def cut(self, places: Places) -> Batch:
@@ -100,7 +101,7 @@ class _Images:
         firsts = ends - sizes.prod(axis=1)
         for photograph, first, end in zip(photographs, firsts, ends, strict=True):
             # A copy: decoders give arrays that cannot be written.
-            pixels = torch.tensor(image_of(photograph)).view(-1, 3)
+            pixels = torch.tensor(image_of(photograph)).reshape(-1, 3)
             if first == 0:
                 self._pixels = pixels.new_empty((int(ends[-1]), 3), device=device)
             self._pixels[first:end] = pixels

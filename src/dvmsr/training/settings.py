@@ -246,6 +246,9 @@ class MachineSettings:
     cuda_graphs: bool = True
     """Record the network's passes on a single GPU once, and replay them: fewer launches from the CPU."""
 
+    photographs_on_gpu: bool = True
+    """Keep photographs that fit into a quarter of a GPU's free memory there, and cut patches there."""
+
     memory_mib: int = 8192
     """Memory of each process for decoded photographs; those beyond it are decoded to the disk."""
 

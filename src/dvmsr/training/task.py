@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from dvmsr.errors import ArgumentError
+from dvmsr.errors import ArgumentError, is_lack_of_memory
 from dvmsr.model import DVMSR
 from dvmsr.plugins import called, load_plugin
 from dvmsr.training.optimizers import make_optimizer
@@ -81,16 +81,28 @@ class DistillationTask(LightningModule):
         """On a GPU of its own, record the network's passes as CUDA graphs: a step then has few launches.
 
         The moving average's copy of the network, which is what is scored, goes on as it was.
+
+        Raises:
+            ArgumentError: They cannot be recorded.
         """
         alone = self.device.type == "cuda" and self.trainer.world_size == 1
-        if not (alone and self._config.machine.cuda_graphs):
+        # What watches the network's modules would see nothing of a replay.
+        watched = any(module._forward_hooks or module._backward_hooks for module in self.network.modules())
+        if not (alone and self._config.machine.cuda_graphs) or watched:
             return
         patches, side = self._config.run.batch + self._config.teacher.teacher_only, self._config.data.patch
         sample = torch.rand(patches, 3, side, side, device=self.device)
         with self.trainer.precision_plugin.forward_context():
-            # What one pass has cast would be missing in the replay of another.
-            torch.set_autocast_cache_enabled(False)
-            torch.cuda.make_graphed_callables(self.network, (sample,))
+            try:
+                torch.cuda.make_graphed_callables(self.network, (sample,))
+            except RuntimeError as error:
+                if is_lack_of_memory(error):
+                    raise
+                reason = str(error).partition("\n")[0]
+                raise ArgumentError(
+                    f"the network's passes could not be recorded as CUDA graphs ({reason}): leave that"
+                    " out, by machine.cuda_graphs = false"
+                ) from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's name
         """Return the loss of a batch."""
