@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", SCRIPT, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_measures_and_writes(tmp_path):
+def test_measures_and_writes(run_script, tmp_path):
     output = tmp_path / "tiny.json"
     sizes = ("--sides", 16, "--batch", 1, "--patch", 16, "--repeats", 1)
-    done = run("--device", "cpu", *sizes, "--output", output)
+    done = run_script("gpu.py", "--device", "cpu", *sizes, "--output", output)
     assert done.returncode == 0, done.stderr
     rows = json.loads(output.read_text())["rows"]
     found = {(row["task"], row["implementation"], row["precision"]) for row in rows}
@@ -36,11 +22,11 @@ def test_measures_and_writes(tmp_path):
     assert "tiny.json" in done.stdout.splitlines()[-1]
 
 
-def test_without_a_gpu_says_so(tmp_path):
+def test_without_a_gpu_says_so(run_script, tmp_path):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this processor lacks no GPU")
-    done = run("--output", tmp_path / "none.json")
+    done = run_script("gpu.py", "--output", tmp_path / "none.json")
     assert done.returncode == 1
     assert done.stderr == "PyTorch sees no CUDA GPU here; this measures one\n"
