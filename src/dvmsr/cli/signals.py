@@ -55,6 +55,9 @@ class SignalsRaise:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.interrupted:
+            # The exception may have come where a file was just being removed.
+            _remove_unfinished()
         signal.set_wakeup_fd(-1)
         _listen(_leave if self.interrupted else signal.SIG_DFL)
         # Its thread ends with it.
@@ -88,15 +91,19 @@ def _listen(handler: signal.Handlers | signal._HANDLER) -> None:
 def _leave(number: int, frame: FrameType | None = None) -> None:  # noqa: ARG001 - Python's signature
     if not _leaving.acquire(blocking=False):
         return
-    atomic = sys.modules.get("dvmsr.atomic")
-    if atomic is not None:
-        atomic.remove_unfinished()
+    _remove_unfinished()
     if number == signal.SIGINT:
         try:  # noqa: SIM105 - what suppresses takes milliseconds to import
             os.write(2, b"dvmsr: interrupted\n")
         except OSError:
             pass
     os._exit(exit_code(number))
+
+
+def _remove_unfinished() -> None:
+    atomic = sys.modules.get("dvmsr.atomic")
+    if atomic is not None:
+        atomic.remove_unfinished()
 
 
 def _forget_the_parents_watch() -> None:
