@@ -120,9 +120,22 @@ dvmsr.inference.upscaler.Upscaler.stream = stream
     assert time.monotonic() - begin < 30
 
 
-def test_inside_a_library_that_does_not_come_back(photo, network, tmp_path):
-    """An encoder that takes minutes: the file that it was writing is gone, and so is the process."""
+@pytest.mark.parametrize("late", [False, True])
+def test_inside_a_library_that_does_not_come_back(photo, network, tmp_path, late):
+    """An encoder that takes minutes: the file that it was writing is gone, and so is the process.
+
+    Also where the encoder opens it by its name just after it was removed.
+    """
     program = """
+from pathlib import Path
+
+def unlink_and_open(path, **options):
+    Path.unlink = unlink
+    unlink(path, **options)
+    if os.environ["LATE"]:
+        path.touch()
+
+unlink, Path.unlink = Path.unlink, unlink_and_open
 import dvmsr.images.writing, hashlib, threading
 
 def encode(*arguments):
@@ -135,7 +148,8 @@ dvmsr.images.writing.encode = encode
 """
     out = tmp_path / "out"
     begin = time.monotonic()
-    done = run(program + MAIN, "upscale", *network, photo, "-o", out / "x.png", number=signal.SIGTERM)
+    arguments = ("upscale", *network, photo, "-o", out / "x.png")
+    done = run(program + MAIN, *arguments, number=signal.SIGTERM, LATE="yes" if late else "")
     assert_ended_by(done, signal.SIGTERM)
     assert time.monotonic() - begin < 30
     assert list(out.iterdir()) == []
@@ -162,24 +176,6 @@ unfinished, dvmsr.images.writing.unfinished_file = dvmsr.images.writing.unfinish
     assert_ended_by(done, number)
     # On a busy machine the small image can be whole before the first one is heard.
     assert [path.name for path in out.iterdir()] in ([], ["x.png"])
-
-
-@pytest.mark.parametrize("number", NUMBERS)
-def test_one_that_comes_just_before_a_file_is_removed(photo, network, tmp_path, number):
-    program = """
-from pathlib import Path
-
-def kill(*arguments, **options):
-    Path.unlink = unlink
-    signal.raise_signal(number)
-    unlink(*arguments, **options)
-
-unlink, Path.unlink = Path.unlink, kill
-"""
-    out = tmp_path / "out"
-    done = run(program + MAIN, "upscale", *network, photo, "-o", out / "x.png", number=number)
-    assert_ended_by(done, number)
-    assert [path.name for path in out.iterdir()] == ["x.png"]
 
 
 @pytest.mark.parametrize("number", NUMBERS)

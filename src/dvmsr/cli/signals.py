@@ -16,10 +16,12 @@ import _thread
 import os
 import signal
 import sys
+import time
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE_SECONDS = 3.0
+_SECONDS_TO_OPEN = 0.02
 # Whoever holds it ends the process: the main thread and the one that watches may both want to.
 _leaving = _thread.allocate_lock()
 
@@ -55,9 +57,6 @@ class SignalsRaise:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.interrupted:
-            # The exception may have come where a file was just being removed.
-            _remove_unfinished()
         signal.set_wakeup_fd(-1)
         _listen(_leave if self.interrupted else signal.SIG_DFL)
         # Its thread ends with it.
@@ -91,19 +90,18 @@ def _listen(handler: signal.Handlers | signal._HANDLER) -> None:
 def _leave(number: int, frame: FrameType | None = None) -> None:  # noqa: ARG001 - Python's signature
     if not _leaving.acquire(blocking=False):
         return
-    _remove_unfinished()
+    atomic = sys.modules.get("dvmsr.atomic")
+    if atomic is not None:
+        atomic.remove_unfinished()
+        # Another thread may just have been about to open one by its name, as encoders do.
+        time.sleep(_SECONDS_TO_OPEN)
+        atomic.remove_unfinished()
     if number == signal.SIGINT:
         try:  # noqa: SIM105 - what suppresses takes milliseconds to import
             os.write(2, b"dvmsr: interrupted\n")
         except OSError:
             pass
     os._exit(exit_code(number))
-
-
-def _remove_unfinished() -> None:
-    atomic = sys.modules.get("dvmsr.atomic")
-    if atomic is not None:
-        atomic.remove_unfinished()
 
 
 def _forget_the_parents_watch() -> None:
