@@ -15,12 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from dvmsr.images import read_image
+from dvmsr.degradations.reduction import reduce
+from dvmsr.images import make_pair, read_image
 from dvmsr.images.folders import list_images
-from workers import load_average, write_report
+from workers import add_output, load_average, write_report
 
 RESULT = Path(__file__).parent / "results" / "tuning.json"
 RECIPE = Path(__file__).parents[1] / "recipes" / "own-photographs.toml"
@@ -29,11 +29,8 @@ SCALE = 4
 
 def write_pair(source: Path, folder: Path) -> None:
     """Write a photograph, and the means of its 4x4 pixels, to ``HR/`` and ``LR/`` of a folder."""
-    high = read_image(source)
-    height, width = (side // SCALE for side in high.shape[:2])
-    high = high[: SCALE * height, : SCALE * width]
-    low = high.reshape(height, SCALE, width, SCALE, 3).mean(axis=(1, 3))
-    for name, pixels in (("HR", high), ("LR", np.rint(low).astype(np.uint8))):
+    _, high = make_pair(read_image(source), SCALE)
+    for name, pixels in (("HR", high), ("LR", reduce(high, SCALE, "area"))):
         (folder / name).mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / name / f"{source.stem}.png")
 
@@ -51,9 +48,7 @@ def main() -> None:
     parser.add_argument("--scored", type=int, default=10, help="others to score on (default: 10)")
     parser.add_argument("--threads", type=int, default=2, help="threads (default: 2)")
     parser.add_argument("--steps", type=int, help="steps (default: the recipe's)")
-    parser.add_argument(
-        "--output", type=Path, default=RESULT, help="JSON file (default: results/tuning.json)"
-    )
+    add_output(parser, RESULT)
     options = parser.parse_args()
     wanted = options.tuned + options.scored
     sources = list_images(options.photographs)[:wanted]

@@ -127,8 +127,8 @@ class _Images:
 
     def cut(self, places: Tensor) -> Tensor:
         """Return the patches, (number, 3, side, side)."""
-        numbers, tops, lefts, symmetries = places.T[:, :, None, None]
-        numbers, symmetries = numbers.flatten(), symmetries.flatten()
-        firsts, widths = (x[numbers].view(-1, 1, 1) for x in (self._firsts, self._widths))
-        rows, columns = tops + self._rows[symmetries], lefts + self._columns[symmetries]
+        numbers, tops, lefts, symmetries = places.unbind(1)
+        rows = tops[:, None, None] + self._rows[symmetries]
+        columns = lefts[:, None, None] + self._columns[symmetries]
+        firsts, widths = (of_images[numbers][:, None, None] for of_images in (self._firsts, self._widths))
         return self._pixels[firsts + rows * widths + columns].permute(0, 3, 1, 2).contiguous()
