@@ -15,7 +15,6 @@ import random
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -33,7 +32,7 @@ class Canvas:
     """An image in work: its background, its two fonts, and random choices."""
 
     def __init__(self, rng: random.Random, fonts: list[str], side: int) -> None:
-        self.rng, self.fonts, self.side = rng, fonts, side
+        self.rng, self.side = rng, side
         self.image = background(rng, side)
         self.draw = ImageDraw.Draw(self.image)
         self.dark = np.asarray(self.image.convert("L")).mean() < 128
@@ -53,13 +52,9 @@ class Canvas:
         """Return any colour."""
         return self.rng.randint(0, 255), self.rng.randint(0, 255), self.rng.randint(0, 255)
 
-    def font(self, size: int, family: int = 0) -> Any:
-        """Return one of the two fonts; one that Pillow cannot read is replaced."""
-        while True:
-            try:
-                return ImageFont.truetype(self.families[family], size)
-            except OSError:
-                self.families[family] = self.rng.choice(self.fonts)
+    def font(self, size: int, family: int = 0) -> ImageFont.FreeTypeFont:
+        """Return one of the two fonts."""
+        return ImageFont.truetype(self.families[family], size)
 
     def paste(self, layer: Image.Image, place: tuple[int, int]) -> None:
         """Lay a supersampled layer with transparency over the image."""

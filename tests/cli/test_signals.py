@@ -179,6 +179,24 @@ unfinished, dvmsr.images.writing.unfinished_file = dvmsr.images.writing.unfinish
 
 
 @pytest.mark.parametrize("number", NUMBERS)
+def test_one_that_comes_just_before_a_file_is_removed(photo, network, tmp_path, number):
+    program = """
+from pathlib import Path
+
+def kill(*arguments, **options):
+    Path.unlink = unlink
+    signal.raise_signal(number)
+    unlink(*arguments, **options)
+
+unlink, Path.unlink = Path.unlink, kill
+"""
+    out = tmp_path / "out"
+    done = run(program + MAIN, "upscale", *network, photo, "-o", out / "x.png", number=number)
+    assert_ended_by(done, number)
+    assert [path.name for path in out.iterdir()] == ["x.png"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_what_was_ignored_stays_ignored(photo, network, number):
     """As by nohup, and in a shell's background."""
     program = "signal.signal(number, signal.SIG_IGN)\n"

@@ -38,12 +38,6 @@ def test_each_kind_draws_something_and_the_same_again(graphics, kind, monkeypatc
         np.testing.assert_array_equal(image, np.asarray(graphics.graphic(seed, FONTS, 128)))
 
 
-def test_fonts_that_cannot_be_read_are_replaced(graphics):
-    broken = str(Path(__file__))
-    image = graphics.graphic(0, [broken, *FONTS], 128)
-    assert image.size == (128, 128)
-
-
 def run(*arguments, **environment):
     command = [sys.executable, "-W", "error", SCRIPT, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **environment)
