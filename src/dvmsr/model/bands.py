@@ -155,7 +155,7 @@ def _advance_block(block: RSSB, x: Tensor, state: RSSBState, ends: bool) -> tupl
             assert isinstance(vimm, ViMM)
             tokens, vimms[i] = vimm.resume(tokens, vimms[i])
     image, device = tokens.view_as(x), x.device.type
-    # What this convolution makes goes beyond float16: to 197,137 with the shipped weights. Float32 then.
+    # What this convolution makes goes beyond 65,504, where float16 ends. Float32 then.
     narrow = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
     with torch.autocast(device, enabled=False) if narrow else nullcontext():
         out, rows = _convolve(block.conv, image.float() if narrow else image, state.conv, ends)
