@@ -34,6 +34,7 @@ def noise(height, width, dtype=np.uint8):
 
 
 def native(weights, image):
+    pytest.importorskip("dvmsr._native")
     return Engine(weights).stream(image.shape[1], image.dtype, 1).push(image, last=True)
 
 

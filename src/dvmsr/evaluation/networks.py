@@ -37,7 +37,8 @@ class NetworkUpscaler:
         device = torch.device("cpu") if parameter is None else parameter.device
         # Beside the training, whose arithmetic may be of lower precision.
         with torch.autocast(device.type, enabled=False):
-            low = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None].float()
+            # A copy: decoders give arrays that cannot be written.
+            low = torch.tensor(np.ascontiguousarray(image), device=device).permute(2, 0, 1)[None].float()
             if image.dtype == np.uint8:
                 low /= 255
             with called(f"the network, for an image of {low.shape[3]}x{low.shape[2]},"):

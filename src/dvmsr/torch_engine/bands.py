@@ -58,7 +58,9 @@ class Bands:
 
     def _compute(self, pixels: Tensor, state: BandState, ends: range) -> tuple[Tensor, BandState]:
         full = _FULL[pixels.dtype]
-        images = pixels.to(torch.float32).div(full).permute(2, 0, 1)[None]
+        # By a tensor: with the reciprocal of a plain number CUDA multiplies, and ends an ulp beside at times.
+        images = pixels.to(torch.float32).div(pixels.new_full((), full, dtype=torch.float32))
+        images = images.permute(2, 0, 1)[None]
         enlarged, state = advance(self._network, images, state, ends)
         values = enlarged[0].permute(1, 2, 0)
         if pixels.dtype.is_floating_point:
