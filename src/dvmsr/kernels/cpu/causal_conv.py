@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 import dvmsr._native as _native
 from dvmsr.kernels.cpu.layout import dense, tokens
@@ -18,7 +18,7 @@ def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return y.to(x.dtype)
 
 
-@torch.library.custom_op("dvmsr::causal_conv1d", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::causal_conv1d", mutates_args=(), device_types="cpu")
 def _forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     y = x.new_empty(x.shape)
     _native.causal_conv_forward(
@@ -32,7 +32,7 @@ def _forward_fake(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
 
-@torch.library.custom_op("dvmsr::causal_conv1d_backward", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::causal_conv1d_backward", mutates_args=(), device_types="cpu")
 def _backward(x: Tensor, weight: Tensor, bias: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     batch = x.shape[0]
     grad_x = x.new_empty(x.shape)

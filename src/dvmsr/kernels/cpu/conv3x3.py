@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 import dvmsr._native as _native
 from dvmsr.kernels.cpu.layout import dense
@@ -18,7 +18,7 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return y.to(x.dtype)
 
 
-@torch.library.custom_op("dvmsr::conv3x3", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::conv3x3", mutates_args=(), device_types="cpu")
 def _forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     y: Tensor = _forward_fake(x, weight, bias)
     _native.conv3x3_forward(x.detach(), weight.detach(), bias.detach(), y, threads=torch.get_num_threads())
@@ -30,7 +30,7 @@ def _forward_fake(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x.new_empty(*x.shape[:3], weight.shape[0])
 
 
-@torch.library.custom_op("dvmsr::conv3x3_backward_input", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::conv3x3_backward_input", mutates_args=(), device_types="cpu")
 def _backward_input(weight: Tensor, grad_y: Tensor) -> Tensor:
     grad_x: Tensor = _backward_input_fake(weight, grad_y)
     _native.conv3x3_backward_input(
@@ -44,7 +44,7 @@ def _backward_input_fake(weight: Tensor, grad_y: Tensor) -> Tensor:
     return grad_y.new_empty(*grad_y.shape[:3], weight.shape[3])
 
 
-@torch.library.custom_op("dvmsr::conv3x3_backward_weight", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::conv3x3_backward_weight", mutates_args=(), device_types="cpu")
 def _backward_weight(x: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
     grad_weight, grad_bias = _backward_weight_fake(x, grad_y)
     _native.conv3x3_backward_weight(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 import dvmsr._native as _native
 from dvmsr.config import MAX_STATE_SIZE
@@ -58,7 +58,7 @@ def _checkpoint_shape(u: Tensor, A: Tensor) -> tuple[int, int, int, int]:
     return batch, -(-length // _SCAN_CHUNK), A.shape[1], channels
 
 
-@torch.library.custom_op("dvmsr::selective_scan", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::selective_scan", mutates_args=(), device_types="cpu")
 def _forward(
     u: Tensor,
     delta: Tensor,
@@ -93,7 +93,7 @@ def _forward_fake(
     return torch.empty_like(u), A.new_empty(u.shape[0], *A.shape), u.new_empty(_checkpoint_shape(u, A))
 
 
-@torch.library.custom_op("dvmsr::selective_scan_backward", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::selective_scan_backward", mutates_args=(), device_types="cpu")
 def _backward(
     u: Tensor,
     delta: Tensor,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 import dvmsr._native as _native
 from dvmsr.config import MAX_STATE_SIZE
@@ -48,7 +48,7 @@ def vimm(
     return y.to(x.dtype), None
 
 
-@torch.library.custom_op("dvmsr::vimm", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::vimm", mutates_args=(), device_types="cpu")
 def _forward(
     x: Tensor,
     norm_weight: Tensor,
@@ -107,7 +107,7 @@ def _forward_fake(
     return torch.empty_like(x), x.new_empty(batch, length * of_token + parts * of_part + besides)
 
 
-@torch.library.custom_op("dvmsr::vimm_backward", mutates_args=(), device_types="cpu")
+@library.custom_op("dvmsr::vimm_backward", mutates_args=(), device_types="cpu")
 def _backward(
     x: Tensor,
     norm_weight: Tensor,

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import triton
-from torch import Tensor
+from torch import Tensor, library
 
 from dvmsr.kernels.gpu import conv_kernels
 from dvmsr.kernels.gpu.layout import dense_rows, on_device_of, strides
@@ -27,7 +27,7 @@ def _grid(x: Tensor) -> tuple[int, int, int]:
     return triton.cdiv(length, _BLOCK_T), triton.cdiv(channels, _BLOCK_D), batch
 
 
-@torch.library.custom_op("dvmsr::causal_conv1d_gpu", mutates_args=())
+@library.custom_op("dvmsr::causal_conv1d_gpu", mutates_args=())
 def _forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     x, weight, bias = dense_rows(x), weight.contiguous(), bias.contiguous()
     y = x.new_empty(x.shape)
@@ -44,7 +44,7 @@ def _forward_fake(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
 
-@torch.library.custom_op("dvmsr::causal_conv1d_gpu_backward", mutates_args=())
+@library.custom_op("dvmsr::causal_conv1d_gpu_backward", mutates_args=())
 def _backward(x: Tensor, weight: Tensor, bias: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     x, weight, bias, grad_y = dense_rows(x), weight.contiguous(), bias.contiguous(), grad_y.contiguous()
     tiles, _, batch = grid = _grid(x)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import triton
-from torch import Tensor
+from torch import Tensor, library
 
 from dvmsr.kernels.gpu import scan_kernels
 from dvmsr.kernels.gpu.layout import alignment, dense_rows, on_device_of, strides, vector_rows
@@ -80,7 +80,7 @@ def _carry(
     return starts, leaving
 
 
-@torch.library.custom_op("dvmsr::selective_scan_gpu", mutates_args=())
+@library.custom_op("dvmsr::selective_scan_gpu", mutates_args=())
 def _forward(
     u: Tensor,
     delta: Tensor,
@@ -146,7 +146,7 @@ def _forward_fake(
     )
 
 
-@torch.library.custom_op("dvmsr::selective_scan_gpu_backward", mutates_args=())
+@library.custom_op("dvmsr::selective_scan_gpu_backward", mutates_args=())
 def _backward(
     u: Tensor,
     delta: Tensor,
