@@ -9,15 +9,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+from dvmsr._native import multiplies_bfloat16
 from dvmsr.evaluation.measuring import measure
 from workers import add_output, load_average, write_report
 
-KERNELS = ["cpu", "composed", "reference"]
+KERNELS = ["cpu", "bf16", "composed", "reference"]
 RESULT = Path(__file__).parent / "results" / "training_step.json"
 
 
@@ -29,13 +30,16 @@ class Case:
     """"step" or "scan"."""
 
     kernels: str
-    """"cpu", the native ones; "composed", the native scan and causal convolution between PyTorch's products
-    and convolutions; or "reference"."""
+    """"cpu", the native ones; "bf16", these with products of bfloat16; "composed", the native scan and causal
+    convolution between PyTorch's products and convolutions; or "reference"."""
 
     threads: int
     batch: int
     tokens: int
     """In each sequence: the pixels of an LR patch."""
+
+    in_a_row: int
+    """How often the work is done at a time, as steps follow each other in training."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Row(Case):
     """What one case measured. Its names are those of the JSON file."""
 
     seconds: float
+    """Of the work once."""
+
     base_mib: float
     """Memory of the process before the first run: the libraries, the weights, the inputs."""
 
@@ -104,15 +110,23 @@ def build(case: Case) -> Callable[[], object]:
     import torch
 
     from dvmsr.kernels import using
+    from dvmsr.kernels.threads import threads_for_kernels
 
     torch.set_num_threads(case.threads)
     run = TASKS[case.task](case)
 
-    composed = case.kernels == "composed"
+    fused, composed = case.kernels in ("cpu", "bf16"), case.kernels == "composed"
 
     def with_kernels() -> None:
-        with using("cpu" if composed else case.kernels), compose() if composed else nullcontext():
-            run()
+        with (
+            using("cpu" if fused or composed else case.kernels),
+            compose() if composed else nullcontext(),
+            # As the trainer does. Where the products are PyTorch's, the threads are.
+            threads_for_kernels("cpu") if fused else nullcontext(),
+            torch.autocast("cpu", torch.bfloat16, enabled=case.kernels == "bf16"),
+        ):
+            for _ in range(case.in_a_row):
+                run()
 
     return with_kernels
 
@@ -162,9 +176,10 @@ def main() -> None:
         "--kernels",
         nargs="+",
         choices=KERNELS,
-        default=KERNELS,
-        help="what is measured: the fused kernels, PyTorch's products with the native scan, the definitions"
-        " (default: all; the ratios are to the first)",
+        default=[kernels for kernels in KERNELS if kernels != "bf16" or multiplies_bfloat16()],
+        help="what is measured: the fused kernels, these with products of bfloat16, PyTorch's products with"
+        " the native scan, the definitions (default: all that this processor is made for; the ratios are to"
+        " the first)",
     )
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each case (default: 5)")
     add_output(parser, RESULT)
@@ -175,10 +190,18 @@ def main() -> None:
     # One task after the other: the definitions of both at once need much memory.
     for task, tokens in (("step", options.patch**2), ("scan", options.tokens)):
         # The scan alone has no products.
-        chosen = [kernels for kernels in options.kernels if (task, kernels) != ("scan", "composed")]
-        cases = [Case(task, kernels, options.threads, options.batch, tokens) for kernels in chosen]
+        chosen = [
+            kernels for kernels in options.kernels if task == "step" or kernels not in ("bf16", "composed")
+        ]
+        cases = [
+            Case(task, kernels, options.threads, options.batch, tokens, 1 if kernels == "reference" else 5)
+            for kernels in chosen
+        ]
         measured = measure(build, cases, warm_up=1, repeats=options.repeats)
-        rows += [Row(**asdict(case), **asdict(result)) for case, result in zip(cases, measured, strict=True)]
+        rows += [
+            Row(**asdict(case), **asdict(replace(result, seconds=result.seconds / case.in_a_row)))
+            for case, result in zip(cases, measured, strict=True)
+        ]
     print_table(rows)
     contents = {"repeats": options.repeats, "rows": [asdict(row) for row in rows]}
     write_report(options.output, load_before=load, **contents)

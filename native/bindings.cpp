@@ -110,7 +110,7 @@ void causal_conv_backward(Tokens x, In<2> weight, In<1> bias, In<3> grad_y, Out<
 }
 
 dvmsr::VimmShape vimm_shape(const In<3>& x, const In<2>& x_proj, const In<2>& conv_weight, const In<2>& A_log,
-                            bool residual) {
+                            bool residual, bool bfloat16) {
   const auto inner = static_cast<int>(x_proj.shape(1)), states = static_cast<int>(A_log.shape(1));
   return {static_cast<std::ptrdiff_t>(x.shape(0)),
           static_cast<std::ptrdiff_t>(x.shape(1)),
@@ -119,13 +119,14 @@ dvmsr::VimmShape vimm_shape(const In<3>& x, const In<2>& x_proj, const In<2>& co
           states,
           static_cast<int>(conv_weight.shape(1)),
           static_cast<int>(x_proj.shape(0)) - 2 * states,
-          residual};
+          residual,
+          bfloat16};
 }
 
 void vimm_forward(In<3> x, In<1> norm_weight, In<1> norm_bias, In<2> in_proj, In<2> conv_weight, In<1> conv_bias,
                   In<2> x_proj, In<2> dt_weight, In<1> dt_bias, In<2> A_log, In<1> D, In<2> out_proj, bool residual,
-                  Out<3> y, Out<2> kept, int threads) {
-  const dvmsr::VimmShape shape = vimm_shape(x, x_proj, conv_weight, A_log, residual);
+                  bool bfloat16, Out<3> y, Out<2> kept, int threads) {
+  const dvmsr::VimmShape shape = vimm_shape(x, x_proj, conv_weight, A_log, residual, bfloat16);
   const nb::gil_scoped_release release;
   dvmsr::vimm_forward(shape,
                       {norm_weight.data(), norm_bias.data(), in_proj.data(), conv_weight.data(), conv_bias.data(),
@@ -135,11 +136,11 @@ void vimm_forward(In<3> x, In<1> norm_weight, In<1> norm_bias, In<2> in_proj, In
 
 void vimm_backward(In<3> x, In<1> norm_weight, In<1> norm_bias, In<2> in_proj, In<2> conv_weight, In<1> conv_bias,
                    In<2> x_proj, In<2> dt_weight, In<1> dt_bias, In<2> A_log, In<1> D, In<2> out_proj, bool residual,
-                   In<2> kept, In<3> grad_y, Out<3> grad_x, Out<1> grad_norm_weight, Out<1> grad_norm_bias,
+                   bool bfloat16, In<2> kept, In<3> grad_y, Out<3> grad_x, Out<1> grad_norm_weight, Out<1> grad_norm_bias,
                    Out<2> grad_in_proj, Out<2> grad_conv_weight, Out<1> grad_conv_bias, Out<2> grad_x_proj,
                    Out<2> grad_dt_weight, Out<1> grad_dt_bias, Out<2> grad_A_log, Out<1> grad_D,
                    Out<2> grad_out_proj, int threads) {
-  const dvmsr::VimmShape shape = vimm_shape(x, x_proj, conv_weight, A_log, residual);
+  const dvmsr::VimmShape shape = vimm_shape(x, x_proj, conv_weight, A_log, residual, bfloat16);
   const nb::gil_scoped_release release;
   dvmsr::vimm_backward(shape,
                        {norm_weight.data(), norm_bias.data(), in_proj.data(), conv_weight.data(), conv_bias.data(),
@@ -230,6 +231,7 @@ NB_MODULE(_native, m) {
   m.attr("VIMM_PART") = dvmsr::kVimmPart;
   m.attr("MAX_STATES") = dvmsr::kMaxStates;
   m.def("instruction_set", [] { return dvmsr::kernels().name; });
+  m.def("multiplies_bfloat16", [] { return dvmsr::kernels().multiplies_bfloat16; });
   m.def("selective_scan_forward", selective_scan_forward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a,
         "z"_a, "delta_bias"_a, "initial_state"_a, "y"_a, "last_state"_a, "checkpoints"_a, "threads"_a);
   m.def("selective_scan_backward", selective_scan_backward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a,
@@ -242,16 +244,16 @@ NB_MODULE(_native, m) {
   m.def(
       "vimm_kept",
       [](int channels, int inner, int states, int taps, int dt_rank) {
-        const dvmsr::VimmKept kept = dvmsr::vimm_kept({1, 1, channels, inner, states, taps, dt_rank, false});
+        const dvmsr::VimmKept kept = dvmsr::vimm_kept({1, 1, channels, inner, states, taps, dt_rank, false, false});
         return std::array{kept.token, kept.part, kept.besides};
       },
       "channels"_a, "inner"_a, "states"_a, "taps"_a, "dt_rank"_a);
   m.def("vimm_forward", vimm_forward, "x"_a, "norm_weight"_a, "norm_bias"_a, "in_proj"_a, "conv_weight"_a,
-        "conv_bias"_a, "x_proj"_a, "dt_weight"_a, "dt_bias"_a, "A_log"_a, "D"_a, "out_proj"_a, "residual"_a, "y"_a,
-        "kept"_a, "threads"_a);
+        "conv_bias"_a, "x_proj"_a, "dt_weight"_a, "dt_bias"_a, "A_log"_a, "D"_a, "out_proj"_a, "residual"_a,
+        "bfloat16"_a, "y"_a, "kept"_a, "threads"_a);
   m.def("vimm_backward", vimm_backward, "x"_a, "norm_weight"_a, "norm_bias"_a, "in_proj"_a, "conv_weight"_a,
         "conv_bias"_a, "x_proj"_a, "dt_weight"_a, "dt_bias"_a, "A_log"_a, "D"_a, "out_proj"_a, "residual"_a,
-        "kept"_a, "grad_y"_a, "grad_x"_a, "grad_norm_weight"_a, "grad_norm_bias"_a, "grad_in_proj"_a,
+        "bfloat16"_a, "kept"_a, "grad_y"_a, "grad_x"_a, "grad_norm_weight"_a, "grad_norm_bias"_a, "grad_in_proj"_a,
         "grad_conv_weight"_a, "grad_conv_bias"_a, "grad_x_proj"_a, "grad_dt_weight"_a, "grad_dt_bias"_a,
         "grad_A_log"_a, "grad_D"_a, "grad_out_proj"_a, "threads"_a);
   m.def("conv3x3_forward", conv3x3_forward, "x"_a, "weight"_a, "bias"_a, "y"_a, "threads"_a);

@@ -69,6 +69,7 @@ const Kernels table = {
     DVMSR_NAME(DVMSR_ISA),
     kLanes,
     kPanelVectors,
+    kMultipliesBfloat16,
     run_scan_forward,
     run_scan_backward,
     run_causal_conv_forward,

@@ -183,9 +183,11 @@ inline constexpr int kVimmPart = 16;
 
 // A ViMM over whole sequences, for training (vimm_training.hpp).
 struct TrainedVimm {
-  Vimm layer;  // in float32
+  // In float32, but for the operands of in_proj, x_proj and out_proj, which may be bfloat16, as those below.
+  Vimm layer;
   // Its matrices transposed, which bring gradients back.
-  Matrix in_back, x_back, dt_back, out_back;
+  Matrix in_back, x_back, out_back;
+  const float* dt_rows = nullptr;  // dt_proj's weights, (dt_rank, inner_stride)
   std::ptrdiff_t pair_stride = 0;  // of u and z
   std::ptrdiff_t inner_width = 0;  // the inner channels in whole vectors
 
@@ -205,7 +207,16 @@ struct TrainedVimm {
   std::ptrdiff_t workspace() const {  // floats
     const std::ptrdiff_t vectors = kMaxLanes * 2 * layer.states * kPart;
     return kChunk * (3 * layer.stride + 6 * layer.inner_stride + layer.projected_stride + pair_stride + 1) +
-           (layer.conv_taps + 2 * layer.states) * layer.inner_stride + vectors + kOuterColumns;
+           (layer.conv_taps + 2 * layer.states) * layer.inner_stride + vectors + kOuterColumns + narrow_workspace();
+  }
+  // Columns of the widest operand in bfloat16, and floats for operands of a chunk: rows of tokens, and pairs of
+  // tokens of either side of a product over tokens.
+  std::ptrdiff_t narrow_columns() const {
+    const int pair = 2 * layer.inner_channels;
+    return outer_columns(pair > projected() ? pair : projected());
+  }
+  std::ptrdiff_t narrow_workspace() const {
+    return layer.in_proj.operands == Precision::kBfloat16 ? 3 * (kChunk / 2) * narrow_columns() : 0;
   }
 };
 
@@ -291,6 +302,7 @@ struct Kernels {
   const char* name;
   int lanes;          // floats in a vector
   int panel_vectors;  // the most of a matrix
+  bool multiplies_bfloat16;  // by an instruction, so faster than float32
 
   // One sequence and one group of `lanes` channels of the scan.
   void (*scan_forward)(const ScanInputs&, const ScanOutputs&, std::ptrdiff_t sequence,

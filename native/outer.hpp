@@ -9,8 +9,17 @@
 
 namespace dvmsr::DVMSR_ISA {
 
-template <int Rows, int Vectors>
-DVMSR_ALWAYS_INLINE void outer_block(const float* x, std::ptrdiff_t x_stride, const float* y, std::ptrdiff_t y_stride,
+// A number of x in every lane, numbers of y, and their product added. In bfloat16 a 32-bit lane holds those of two
+// tokens, one behind the other.
+DVMSR_ALWAYS_INLINE Vec outer_input(const float* x) { return broadcast(*x); }
+DVMSR_ALWAYS_INLINE IntVec outer_input(const std::uint32_t* x) { return *x - IntVec{}; }
+DVMSR_ALWAYS_INLINE Vec outer_row(const float* y) { return load(y); }
+DVMSR_ALWAYS_INLINE IntVec outer_row(const std::uint32_t* y) { return load_words(y); }
+DVMSR_ALWAYS_INLINE Vec outer_add(Vec x, Vec y, Vec sum) { return fma(x, y, sum); }
+DVMSR_ALWAYS_INLINE Vec outer_add(IntVec x, IntVec y, Vec sum) { return dot_pair(x, y, sum); }
+
+template <int Rows, int Vectors, typename T>
+DVMSR_ALWAYS_INLINE void outer_block(const T* x, std::ptrdiff_t x_stride, const T* y, std::ptrdiff_t y_stride,
                                      int tokens, float* sums, std::ptrdiff_t sums_stride) {
   Vec sum[Rows][Vectors];
 #pragma GCC unroll 24
@@ -18,14 +27,14 @@ DVMSR_ALWAYS_INLINE void outer_block(const float* x, std::ptrdiff_t x_stride, co
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) sum[r][v] = load(sums + r * sums_stride + v * kLanes);
   for (int t = 0; t < tokens; ++t, x += x_stride, y += y_stride) {
-    Vec row[Vectors];
+    decltype(outer_row(y)) row[Vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) row[v] = load(y + v * kLanes);
+    for (int v = 0; v < Vectors; ++v) row[v] = outer_row(y + v * kLanes);
 #pragma GCC unroll 24
     for (int r = 0; r < Rows; ++r) {
-      const Vec input = broadcast(x[r]);
+      const auto input = outer_input(x + r);
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) sum[r][v] = fma(input, row[v], sum[r][v]);
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = outer_add(input, row[v], sum[r][v]);
     }
   }
 #pragma GCC unroll 24
@@ -34,8 +43,8 @@ DVMSR_ALWAYS_INLINE void outer_block(const float* x, std::ptrdiff_t x_stride, co
     for (int v = 0; v < Vectors; ++v) store(sums + r * sums_stride + v * kLanes, sum[r][v]);
 }
 
-template <int Vectors>
-void outer_panels(const float* x, std::ptrdiff_t x_stride, int inputs, const float* y, std::ptrdiff_t y_stride,
+template <int Vectors, typename T>
+void outer_panels(const T* x, std::ptrdiff_t x_stride, int inputs, const T* y, std::ptrdiff_t y_stride,
                   int outputs, int tokens, float* sums, std::ptrdiff_t sums_stride) {
   constexpr int kRows = kAccumulators / Vectors;
   for (int column = 0; column < outputs; column += Vectors * kLanes) {
@@ -51,12 +60,13 @@ void outer_panels(const float* x, std::ptrdiff_t x_stride, int inputs, const flo
   }
 }
 
-// sums += x^T y, summed over `tokens` tokens of `inputs` and `outputs` numbers. Up to kOuterPadding numbers
-// behind each token of y are read, and as many of each row of `sums` are written, of no meaning.
-inline void outer(const float* x, std::ptrdiff_t x_stride, int inputs, const float* y, std::ptrdiff_t y_stride,
+// sums += x^T y, summed over `tokens` tokens, or pairs of them, of `inputs` and `outputs` numbers. Of each token of y,
+// and of each row of `sums`, outer_columns(outputs) numbers are read and written, those behind of no meaning.
+template <typename T>
+void outer(const T* x, std::ptrdiff_t x_stride, int inputs, const T* y, std::ptrdiff_t y_stride,
                   int outputs, int tokens, float* sums, std::ptrdiff_t sums_stride) {
   const int vectors = panel_vectors(outputs, kLanes, kPanelVectors);
-  const auto run = vectors == 2 ? outer_panels<2> : vectors == 3 ? outer_panels<3> : outer_panels<4>;
+  const auto run = vectors == 2 ? outer_panels<2, T> : vectors == 3 ? outer_panels<3, T> : outer_panels<4, T>;
   run(x, x_stride, inputs, y, y_stride, outputs, tokens, sums, sums_stride);
 }
 

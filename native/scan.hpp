@@ -35,14 +35,20 @@ DVMSR_ALWAYS_INLINE void scan_states(int tokens, const float* u, const float* de
     const float* Bt = B + t * bc_stride;
     const float* Ct = C + t * bc_stride;
     Vec sums[2] = {y[t], Vec{}};
-    Vec decay[States];
-#pragma GCC unroll 16
-    for (int n = 0; n < States; ++n) decay[n] = dt * load(a_log2 + n * a_stride);
-    exp2_of_negative(decay);
-#pragma GCC unroll 16
-    for (int n = 0; n < States; ++n) {
-      state[n] = fma(decay[n], state[n], dtu * Bt[n]);
-      sums[n & 1] = fma(state[n], broadcast(Ct[n]), sums[n & 1]);
+    // A few at a time, so that what is between stays in registers.
+    constexpr int kTogether = States < 4 ? States : 4;
+#pragma GCC unroll 4
+    for (int first = 0; first < States; first += kTogether) {
+      Vec decay[kTogether];
+#pragma GCC unroll 4
+      for (int i = 0; i < kTogether; ++i) decay[i] = dt * load(a_log2 + (first + i) * a_stride);
+      exp2_of_negative(decay);
+#pragma GCC unroll 4
+      for (int i = 0; i < kTogether; ++i) {
+        const int n = first + i;
+        state[n] = fma(decay[i], state[n], dtu * Bt[n]);
+        sums[n & 1] = fma(state[n], broadcast(Ct[n]), sums[n & 1]);
+      }
     }
     y[t] = States > 1 ? sums[0] + sums[1] : sums[0];
   }

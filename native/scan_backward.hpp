@@ -16,11 +16,7 @@
 namespace dvmsr::DVMSR_ISA {
 
 // States that are worked on together.
-#if defined(__AVX512F__) || defined(__aarch64__)
-inline constexpr int kStateBlock = 8;
-#else
 inline constexpr int kStateBlock = 4;
-#endif
 
 // Tokens that one call takes at most.
 inline constexpr int kScanBackwardTokens = 32;
@@ -49,71 +45,76 @@ struct ScanBackwardStates {
   float* dA;  // added to, as the next two
   Vec* dB;    // (tokens, states): lanes still to be added up
   Vec* dC;
+  // Memory that is read next: as many floats come nearer, a line at a time, as many as come at once without a wait.
+  const float* ahead = nullptr;
+  std::ptrdiff_t ahead_floats = 0;
 };
 
 // `States` states from state `first` on.
 template <int States>
 DVMSR_ALWAYS_INLINE void scan_backward_states(ScanBackward& s, const ScanBackwardStates of, int tokens, int states,
                                               int first) {
-#pragma GCC unroll 8
+#pragma GCC unroll 4
   for (int n = 0; n < States; ++n) {
     s.a_log2[n] = load(of.a_log2 + (first + n) * of.a_stride);
     s.h[0][n] = load(of.h + (first + n) * of.h_stride);
   }
-  for (int t = 0; t < tokens; ++t) {
-    Vec decay[States];
-#pragma GCC unroll 8
-    for (int n = 0; n < States; ++n) decay[n] = s.delta[t] * s.a_log2[n];
-    exp2_of_negative(decay);
-#pragma GCC unroll 8
-    for (int n = 0; n < States; ++n) s.decay[t][n] = decay[n];
-  }
   Vec state[States];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
   for (int n = 0; n < States; ++n) state[n] = s.h[0][n];
   for (int t = 0; t < tokens; ++t) {
     const float* B = of.B + t * of.bc_stride + first;
     const float* C = of.C + t * of.bc_stride + first;
-    const Vec dtu = s.delta[t] * s.u[t];
-    Vec y = s.y[t];
-#pragma GCC unroll 8
+    const Vec delta = s.delta[t], dtu = delta * s.u[t];
+    Vec y = s.y[t], decay[States];
+#pragma GCC unroll 4
+    for (int n = 0; n < States; ++n) decay[n] = delta * s.a_log2[n];
+    exp2_of_negative(decay);
+#pragma GCC unroll 4
     for (int n = 0; n < States; ++n) {
-      state[n] = fma(s.decay[t][n], state[n], dtu * B[n]);
+      s.decay[t][n] = decay[n];
+      state[n] = fma(decay[n], state[n], dtu * B[n]);
       s.h[t + 1][n] = state[n];
       y = fma(state[n], broadcast(C[n]), y);
     }
     s.y[t] = y;
   }
-  Vec carried[States], to_A[States];
+  // What is read more than once is in registers: two vectors a cycle can be multiplied, and one read.
+  Vec carried[States], to_A[States], a_log2[States];
   float* G = of.G + first * of.a_stride;
   float* dA = of.dA + first * of.a_stride;
-#pragma GCC unroll 8
+#pragma GCC unroll 4
   for (int n = 0; n < States; ++n) {
     carried[n] = load(G + n * of.a_stride);
     to_A[n] = load(dA + n * of.a_stride);
+    a_log2[n] = s.a_log2[n];
   }
-  for (int t = tokens - 1; t >= 0; --t) {
+  constexpr std::ptrdiff_t kLine = 64 / sizeof(float);
+  std::ptrdiff_t ahead = first / kStateBlock * tokens * kLine;
+  for (int t = tokens - 1; t >= 0; --t, ahead += kLine) {
+    if (ahead < of.ahead_floats) __builtin_prefetch(of.ahead + ahead);
     const float* B = of.B + t * of.bc_stride + first;
     const float* C = of.C + t * of.bc_stride + first;
     Vec* dB = of.dB + t * states + first;
     Vec* dC = of.dC + t * states + first;
-    const Vec dtu = s.delta[t] * s.u[t];
+    const Vec dy = s.dy[t], delta = s.delta[t], dtu = delta * s.u[t];
     Vec to_dtu = s.d_dtu[t], to_delta = s.d_delta_log2[t];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int n = 0; n < States; ++n) {
-      const Vec to_state = fma(s.dy[t], broadcast(C[n]), carried[n]);
-      dC[n] = fma(s.dy[t], s.h[t + 1][n], dC[n]);
+      const Vec to_state = fma(dy, broadcast(C[n]), carried[n]);
+      dC[n] = fma(dy, state[n], dC[n]);
+      state[n] = s.h[t][n];
       dB[n] = fma(to_state, dtu, dB[n]);
       to_dtu = fma(to_state, broadcast(B[n]), to_dtu);
       carried[n] = to_state * s.decay[t][n];
-      const Vec to_exponent = carried[n] * s.h[t][n];
-      to_delta = fma(to_exponent, s.a_log2[n], to_delta);
-      to_A[n] = fma(to_exponent, s.delta[t], to_A[n]);
+      const Vec to_exponent = carried[n] * state[n];
+      to_delta = fma(to_exponent, a_log2[n], to_delta);
+      to_A[n] = fma(to_exponent, delta, to_A[n]);
     }
     s.d_dtu[t] = to_dtu;
     s.d_delta_log2[t] = to_delta;
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 4
   for (int n = 0; n < States; ++n) {
     store(G + n * of.a_stride, carried[n]);
     store(dA + n * of.a_stride, to_A[n]);

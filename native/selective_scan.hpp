@@ -196,10 +196,8 @@ inline void scan_backward(const ScanInputs& in, const float* checkpoints, const 
         store_partial(grad.delta + part.at(start + t), d_raw, part.width);
       }
     }
-    for (std::ptrdiff_t i = 0; i < tokens * N; ++i) {
-      grad.B[(sequence * in.length + start) * N + i] = sum(dB[i]);
-      grad.C[(sequence * in.length + start) * N + i] = sum(dC[i]);
-    }
+    store_sums(grad.B + (sequence * in.length + start) * N, dB, tokens * N);
+    store_sums(grad.C + (sequence * in.length + start) * N, dC, tokens * N);
   }
   for (std::ptrdiff_t g = 0; g < groups; ++g) {
     const ScanGroup part(in, sequence, g);

@@ -29,6 +29,12 @@ inline constexpr int kLanes = 8;
 inline constexpr int kLanes = 4;
 #endif
 
+#if defined(__AVX512BF16__)
+inline constexpr bool kMultipliesBfloat16 = true;
+#else
+inline constexpr bool kMultipliesBfloat16 = false;
+#endif
+
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 using IntVec = std::uint32_t __attribute__((vector_size(kLanes * sizeof(float))));
 
@@ -59,6 +65,17 @@ DVMSR_ALWAYS_INLINE void store(Bfloat16* p, Vec v) {
   const Half half = __builtin_convertvector(bits >> 16, Half);
 #endif
   std::memcpy(p, &half, sizeof half);
+}
+
+// The same of two vectors, a pair in each lane: the first in the lower half.
+DVMSR_ALWAYS_INLINE IntVec pair(Vec first, Vec second) {
+#if defined(__AVX512BF16__)
+  const auto widened = [](Vec v) { return (IntVec)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v)); };
+  return widened(first) | widened(second) << 16;
+#else
+  const auto rounded = [](IntVec bits) { return bits + (0x7fff + ((bits >> 16) & 1)); };
+  return rounded((IntVec)first) >> 16 | (rounded((IntVec)second) & 0xffff0000u);
+#endif
 }
 
 // Two neighbouring numbers, in every lane.
@@ -127,6 +144,45 @@ DVMSR_ALWAYS_INLINE float sum(Vec v) {
     for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
   return lanes[0];
 #endif
+}
+
+// The sums of kLanes vectors, one in each lane, by adding halves of two vectors at a time.
+DVMSR_ALWAYS_INLINE Vec sums(const Vec* v) {
+#if defined(__AVX512F__)
+  Vec pairs[8], fours[4];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i)
+    pairs[i] = _mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]) + _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+    fours[i] = (Vec)_mm512_unpacklo_pd((__m512d)pairs[2 * i], (__m512d)pairs[2 * i + 1]) +
+               (Vec)_mm512_unpackhi_pd((__m512d)pairs[2 * i], (__m512d)pairs[2 * i + 1]);
+  const auto quarters = [](Vec a, Vec b) {
+    return (Vec)_mm512_shuffle_f32x4(a, b, 0x88) + (Vec)_mm512_shuffle_f32x4(a, b, 0xdd);
+  };
+  return quarters(quarters(fours[0], fours[1]), quarters(fours[2], fours[3]));
+#elif defined(__AVX2__)
+  Vec pairs[4], fours[2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+    pairs[i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]) + _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i)
+    fours[i] = (Vec)_mm256_unpacklo_pd((__m256d)pairs[2 * i], (__m256d)pairs[2 * i + 1]) +
+               (Vec)_mm256_unpackhi_pd((__m256d)pairs[2 * i], (__m256d)pairs[2 * i + 1]);
+  return (Vec)_mm256_permute2f128_ps(fours[0], fours[1], 0x20) + (Vec)_mm256_permute2f128_ps(fours[0], fours[1], 0x31);
+#else
+  Vec all{};
+  for (int i = 0; i < kLanes; ++i) all[i] = sum(v[i]);
+  return all;
+#endif
+}
+
+// The sums of `count` vectors.
+inline void store_sums(float* p, const Vec* v, std::ptrdiff_t count) {
+  std::ptrdiff_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(p + i, sums(v + i));
+  for (; i < count; ++i) p[i] = sum(v[i]);
 }
 
 // The first `count` (1 to kLanes) floats at p, the other lanes 0.

@@ -75,15 +75,15 @@ TrainedVimm vimm_sizes(const VimmShape& shape) {
 }
 
 // (outputs, inputs) as a matrix from inputs to outputs.
-Matrix pack_linear(Arena& arena, const float* weight, int outputs, int inputs) {
-  return pack_matrix(kernels(), outputs, 1, 1, inputs, Precision::kFloat32,
+Matrix pack_linear(Arena& arena, const float* weight, int outputs, int inputs, Precision operands) {
+  return pack_matrix(kernels(), outputs, 1, 1, inputs, operands,
                      [&](std::ptrdiff_t count) { return arena.unwritten(count); },
                      [=](auto output, int, int, int channel) { return weight[output * inputs + channel]; });
 }
 
 // The same, from outputs to inputs.
-Matrix pack_transposed(Arena& arena, const float* weight, int outputs, int inputs) {
-  return pack_matrix(kernels(), inputs, 1, 1, outputs, Precision::kFloat32,
+Matrix pack_transposed(Arena& arena, const float* weight, int outputs, int inputs, Precision operands) {
+  return pack_matrix(kernels(), inputs, 1, 1, outputs, operands,
                      [&](std::ptrdiff_t count) { return arena.unwritten(count); },
                      [=](auto output, int, int, int channel) { return weight[channel * inputs + output]; });
 }
@@ -103,21 +103,24 @@ TrainedVimm pack_vimm(Arena& arena, const VimmShape& shape, const VimmArrays<con
   layer.norm.bias = arena.padded(p.norm_bias, shape.channels, layer.stride);
   const std::vector<float> ones(static_cast<std::size_t>(shape.channels), 1.0f);
   layer.norm.mask = arena.padded(ones.data(), shape.channels, layer.stride);
-  layer.in_proj = pack_linear(arena, p.in_proj, 2 * shape.inner, shape.channels);
-  layer.x_proj = pack_linear(arena, p.x_proj, m.projected(), shape.inner);
-  layer.dt_proj = pack_linear(arena, p.dt_weight, shape.inner, shape.dt_rank);
-  layer.out_proj = pack_linear(arena, p.out_proj, shape.channels, shape.inner);
+  const Precision operands = shape.bfloat16 ? Precision::kBfloat16 : Precision::kFloat32;
+  layer.in_proj = pack_linear(arena, p.in_proj, 2 * shape.inner, shape.channels, operands);
+  layer.x_proj = pack_linear(arena, p.x_proj, m.projected(), shape.inner, operands);
+  layer.dt_proj = pack_linear(arena, p.dt_weight, shape.inner, shape.dt_rank, Precision::kFloat32);
+  layer.out_proj = pack_linear(arena, p.out_proj, shape.channels, shape.inner, operands);
   layer.dt_proj.bias = arena.padded(p.dt_bias, shape.inner, stride);
-  m.in_back = pack_transposed(arena, p.in_proj, 2 * shape.inner, shape.channels);
-  m.x_back = pack_transposed(arena, p.x_proj, m.projected(), shape.inner);
-  m.dt_back = pack_transposed(arena, p.dt_weight, shape.inner, shape.dt_rank);
-  m.out_back = pack_transposed(arena, p.out_proj, shape.channels, shape.inner);
+  m.in_back = pack_transposed(arena, p.in_proj, 2 * shape.inner, shape.channels, operands);
+  m.x_back = pack_transposed(arena, p.x_proj, m.projected(), shape.inner, operands);
+  m.out_back = pack_transposed(arena, p.out_proj, shape.channels, shape.inner, operands);
   float* taps = arena.zeros(shape.taps * stride);
   transpose(p.conv_weight, shape.taps, shape.inner, shape.taps, taps, stride);
   float* a_log2 = arena.zeros(shape.states * stride);
   for (int d = 0; d < shape.inner; ++d)
     for (int n = 0; n < shape.states; ++n)
       a_log2[n * stride + d] = static_cast<float>(-std::exp(double{p.A_log[d * shape.states + n]}) * kLog2OfE);
+  float* dt_rows = arena.zeros(shape.dt_rank * stride);
+  transpose(p.dt_weight, shape.dt_rank, shape.inner, shape.dt_rank, dt_rows, stride);
+  m.dt_rows = dt_rows;
   layer.conv_weight = taps;
   layer.a_log2 = a_log2;
   layer.conv_bias = arena.padded(p.conv_bias, shape.inner, stride);

@@ -11,6 +11,7 @@ struct VimmShape {
   std::ptrdiff_t batch, length;
   int channels, inner, states, taps, dt_rank;
   bool residual;
+  bool bfloat16;  // products of bfloat16, summed in float32
 };
 
 // A ViMM's parameters, or their gradients.

@@ -19,17 +19,76 @@ static_assert(TrainedVimm::kPart <= kScanBackwardTokens);
 
 inline std::size_t bytes(std::ptrdiff_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
 
-// Matrix products of a chunk.
-inline void multiply(const Matrix& matrix, const float* x, std::ptrdiff_t x_stride, int tokens, const float* residual,
+// Matrix products of a chunk, whose tokens are as the matrix wants them.
+inline void multiply(const Matrix& matrix, const void* x, std::ptrdiff_t x_stride, int tokens, const float* residual,
                      float* out, std::ptrdiff_t out_stride) {
-  const void* in = x;
-  matmul(matrix, &in, x_stride, tokens, residual, out, out_stride);
+  matmul(matrix, &x, x_stride, tokens, residual, out, out_stride);
 }
+
+// The first `count` numbers at p, if any, and zeros.
+DVMSR_ALWAYS_INLINE Vec load_up_to(const float* p, std::ptrdiff_t count) {
+  return count <= 0 ? Vec{} : load_partial(p, static_cast<int>(count < kLanes ? count : kLanes));
+}
+
+// Products of float32 tokens by operands of either precision.
+template <typename Operand>
+class Products {
+ public:
+  Products(const TrainedVimm& m, float* work)
+      : rows_(reinterpret_cast<Bfloat16*>(work)),
+        inputs_(reinterpret_cast<std::uint32_t*>(work + TrainedVimm::kChunk / 2 * m.narrow_columns())),
+        outputs_(inputs_ + TrainedVimm::kChunk / 2 * m.narrow_columns()) {}
+
+  // `channels` of each token are multiplied.
+  void multiply(const Matrix& matrix, const float* x, std::ptrdiff_t x_stride, int channels, int tokens,
+                const float* residual, float* out, std::ptrdiff_t out_stride) const {
+    if constexpr (kNarrow) {
+      const std::ptrdiff_t stride = outer_columns(channels);
+      for (int t = 0; t < tokens; ++t)
+        for (std::ptrdiff_t c = 0; c < stride; c += kLanes)
+          store(rows_ + t * stride + c, load_up_to(x + t * x_stride + c, channels - c));
+      DVMSR_ISA::multiply(matrix, rows_, stride, tokens, residual, out, out_stride);
+    } else {
+      DVMSR_ISA::multiply(matrix, x, x_stride, tokens, residual, out, out_stride);
+    }
+  }
+
+  // sums += x^T y over tokens, as `outer`.
+  void outer(const float* x, std::ptrdiff_t x_stride, int inputs, const float* y, std::ptrdiff_t y_stride, int outputs,
+             int tokens, float* sums, std::ptrdiff_t sums_stride) const {
+    if constexpr (kNarrow) {
+      const std::ptrdiff_t in = outer_columns(inputs), out = outer_columns(outputs);
+      pair_tokens(x, x_stride, inputs, tokens, inputs_, in);
+      pair_tokens(y, y_stride, outputs, tokens, outputs_, out);
+      DVMSR_ISA::outer<std::uint32_t>(inputs_, in, inputs, outputs_, out, outputs, (tokens + 1) / 2, sums, sums_stride);
+    } else {
+      DVMSR_ISA::outer(x, x_stride, inputs, y, y_stride, outputs, tokens, sums, sums_stride);
+    }
+  }
+
+ private:
+  static constexpr bool kNarrow = std::is_same_v<Operand, Bfloat16>;
+
+  static void pair_tokens(const float* x, std::ptrdiff_t x_stride, int channels, int tokens, std::uint32_t* out,
+                          std::ptrdiff_t stride) {
+    for (int t = 0; t < tokens; t += 2, out += stride)
+      for (std::ptrdiff_t c = 0; c < stride; c += kLanes) {
+        const float* first = x + t * x_stride + c;
+        const Vec second = t + 1 < tokens ? load_up_to(first + x_stride, channels - c) : Vec{};
+        const IntVec words = pair(load_up_to(first, channels - c), second);
+        std::memcpy(out + c, &words, sizeof words);
+      }
+  }
+
+  Bfloat16* rows_;
+  std::uint32_t *inputs_, *outputs_;
+};
 
 // Writes 0 where the product leaves a token's padding as it is.
 inline void zero_padding(const Matrix& matrix, int tokens, float* out, std::ptrdiff_t stride) {
   const std::ptrdiff_t columns = static_cast<std::ptrdiff_t>(matrix.panels) * matrix.panel_vectors * kLanes;
-  for (int t = 0; t < tokens; ++t) std::memset(out + t * stride + columns, 0, bytes(stride - columns));
+  for (int t = 0; t < tokens; ++t)
+    for (std::ptrdiff_t i = columns; i < stride; i += kLanes) store(out + t * stride + i, Vec{});
 }
 
 // Parts of the array that the forward pass leaves for one sequence.
@@ -44,24 +103,40 @@ struct Kept {
   Float* states;     // (parts, states, inner_stride)
 };
 
-// Dense tokens to tokens `stride` apart; what is between stays.
-inline void spread(const float* in, int channels, int tokens, float* out, std::ptrdiff_t stride) {
-  for (int t = 0; t < tokens; ++t) std::memcpy(out + t * stride, in + t * channels, bytes(channels));
+// Calls work(place, vector's width) for whole vectors over `count` numbers. The last one overlaps the one before,
+// where there is one, as no other number may be touched.
+template <typename Work>
+DVMSR_ALWAYS_INLINE void over_dense(int count, const Work& work) {
+  if (count < kLanes) return work(0, count);
+  for (int i = 0; i < count; i += kLanes) work(i + kLanes <= count ? i : count - kLanes, kLanes);
 }
 
-inline void vimm_training_forward(const TrainedVimm& m, const float* x, float* y, float* kept_floats,
-                                  std::ptrdiff_t length, float* work) {
+// Tokens of `channels` numbers to tokens as far apart as the strides say; what is between stays.
+inline void copy_tokens(const float* in, std::ptrdiff_t in_stride, int channels, int tokens, float* out,
+                        std::ptrdiff_t out_stride) {
+  for (int t = 0; t < tokens; ++t, in += in_stride, out += out_stride)
+    over_dense(channels, [&](int i, int width) { store_partial(out + i, load_partial(in + i, width), width); });
+}
+
+// `Operand` is what the matrices read.
+template <typename Operand>
+void vimm_forward_as(const TrainedVimm& m, const float* x, float* y, float* kept_floats, std::ptrdiff_t length,
+                     float* work) {
   constexpr int kChunk = TrainedVimm::kChunk, kPart = TrainedVimm::kPart;
   const Vimm& layer = m.layer;
   const int channels = layer.norm.channels;
   const Kept<float> kept(m, kept_floats, length);
   float* in = work;  // (chunk, stride), as the next two
-  float* normed = in + kChunk * layer.stride;
+  float* normed = in + kChunk * layer.stride;  // of operands
   float* out = normed + kChunk * layer.stride;
   float* u = out + kChunk * layer.stride;  // (chunk, inner_stride), as the next two
   float* delta = u + kChunk * layer.inner_stride;
-  float* scanned = delta + kChunk * layer.inner_stride;
+  float* scanned = delta + kChunk * layer.inner_stride;  // of operands
   float* state = scanned + kChunk * layer.inner_stride;  // (states, inner_stride)
+  auto* normed_operand = reinterpret_cast<Operand*>(normed);
+  auto* scanned_operand = reinterpret_cast<Operand*>(scanned);
+  // What was scanned is written after the last reading of this.
+  auto* u_operand = std::is_same_v<Operand, float> ? reinterpret_cast<Operand*>(u) : scanned_operand;
   std::memset(in, 0, bytes(kChunk * layer.stride));
   std::memset(state, 0, bytes(layer.states * layer.inner_stride));
   std::memset(kept_floats, 0, bytes((layer.conv_taps - 1) * m.pair_stride));
@@ -70,13 +145,14 @@ inline void vimm_training_forward(const TrainedVimm& m, const float* x, float* y
     const int tokens = static_cast<int>(length - start < kChunk ? length - start : kChunk);
     float* pairs = kept.pairs + start * m.pair_stride;
     float* projected = kept.projected + start * layer.projected_stride;
-    spread(x + start * channels, channels, tokens, in, layer.stride);
-    normalize(layer.norm, in, normed, layer.stride, tokens);
-    multiply(layer.in_proj, normed, layer.stride, tokens, nullptr, pairs, m.pair_stride);
+    copy_tokens(x + start * channels, channels, channels, tokens, in, layer.stride);
+    normalize(layer.norm, in, normed_operand, layer.stride, tokens);
+    multiply(layer.in_proj, normed_operand, layer.stride, tokens, nullptr, pairs, m.pair_stride);
     // What vectors read beyond u and z has to be a number.
     zero_padding(layer.in_proj, tokens, pairs, m.pair_stride);
-    (layer.conv_taps == 4 ? causal_conv<4, float> : causal_conv<0, float>)(layer, pairs, m.pair_stride, u, u, tokens);
-    multiply(layer.x_proj, u, layer.inner_stride, tokens, nullptr, projected, layer.projected_stride);
+    (layer.conv_taps == 4 ? causal_conv<4, Operand> : causal_conv<0, Operand>)(layer, pairs, m.pair_stride, u, u_operand,
+                                                                               tokens);
+    multiply(layer.x_proj, u_operand, layer.inner_stride, tokens, nullptr, projected, layer.projected_stride);
     zero_padding(layer.x_proj, tokens, projected, layer.projected_stride);
     multiply(layer.dt_proj, projected, layer.projected_stride, tokens, nullptr, delta, layer.inner_stride);
     for (int t = 0; t < tokens; ++t)
@@ -91,12 +167,17 @@ inline void vimm_training_forward(const TrainedVimm& m, const float* x, float* y
       gated_scan(
           layer, u + first * layer.inner_stride, delta + first * layer.inner_stride,
           projected + first * layer.projected_stride, pairs + first * m.pair_stride + layer.inner_channels,
-          m.pair_stride, state, scanned + first * layer.inner_stride, count);
+          m.pair_stride, state, scanned_operand + first * layer.inner_stride, count);
     }
-    multiply(layer.out_proj, scanned, layer.inner_stride, tokens, layer.residual ? in : nullptr, out, layer.stride);
-    for (int t = 0; t < tokens; ++t)
-      std::memcpy(y + (start + t) * channels, out + t * layer.stride, bytes(channels));
+    multiply(layer.out_proj, scanned_operand, layer.inner_stride, tokens, layer.residual ? in : nullptr, out, layer.stride);
+    copy_tokens(out, layer.stride, channels, tokens, y + start * channels, channels);
   }
+}
+
+inline void vimm_training_forward(const TrainedVimm& m, const float* x, float* y, float* kept, std::ptrdiff_t length,
+                                  float* work) {
+  const auto run = m.layer.in_proj.operands == Precision::kFloat32 ? vimm_forward_as<float> : vimm_forward_as<Bfloat16>;
+  run(m, x, y, kept, length, work);
 }
 
 // Normalises as `normalize`, and keeps what the gradient needs: the tokens before weight and bias, and the
@@ -236,19 +317,17 @@ inline void scan_part_backward(const TrainedVimm& m, const PartBackward& p, int 
   const float* B = p.projected + layer.dt_rank;
   Vec *dB = scratch, *dC = dB + kPart * layer.states;
   for (int i = 0; i < 2 * kPart * layer.states; ++i) dB[i] = Vec{};
+  constexpr int kLine = 64 / sizeof(float);
+  const std::ptrdiff_t share = kPart * m.pair_stride / m.inner_width;  // of what is coming, for each channel
   ScanBackward s;
   Vec gate[kPart], gate_slope[kPart];
   for (int d = 0; d < layer.inner_channels; d += kLanes) {
     const Vec D = load(layer.D + d);
     // The states before the next part, which lie before these, come from memory meanwhile.
-    for (int n = 0; n < layer.states; n += 64 / static_cast<int>(sizeof(Vec)))
-      __builtin_prefetch(p.h + d * layer.states + n * kLanes - m.kept_state());
-    if (p.coming) {
-      constexpr int kLine = 64 / sizeof(float);
-      const std::ptrdiff_t share = kPart * m.pair_stride / m.inner_width;  // for each channel
-      for (std::ptrdiff_t i = share * d; i < share * (d + kLanes); i += kLine) __builtin_prefetch(p.coming + i);
-    }
+    const float* states_ahead = p.h + d * layer.states - m.kept_state();
     for (int t = 0; t < tokens; ++t) {
+      for (int n = t * kLanes * layer.states / kPart; n < (t + 1) * kLanes * layer.states / kPart; n += kLine)
+        __builtin_prefetch(states_ahead + n);
       const Vec z = load(p.z + t * m.pair_stride + d);
       const Vec open = sigmoid(z);
       gate[t] = z * open;
@@ -261,7 +340,8 @@ inline void scan_part_backward(const TrainedVimm& m, const PartBackward& p, int 
     }
     scan_backward_group(s,
                         {B, B + layer.states, layer.projected_stride, layer.a_log2 + d, stride,
-                         p.h + d * layer.states, kLanes, p.G + d, p.dA + d, dB, dC},
+                         p.h + d * layer.states, kLanes, p.G + d, p.dA + d, dB, dC,
+                         p.coming ? p.coming + d * share : nullptr, p.coming ? kLanes * share : 0},
                         tokens, layer.states);
     Vec to_D = load(dD + d), to_bias = load(d_bias + d);
     for (int t = 0; t < tokens; ++t) {
@@ -279,15 +359,27 @@ inline void scan_part_backward(const TrainedVimm& m, const PartBackward& p, int 
   }
   for (int t = 0; t < tokens; ++t) {
     float* to = p.d_projected + t * layer.projected_stride + layer.dt_rank;
-    for (int n = 0; n < layer.states; ++n) {
-      to[n] = sum(dB[t * layer.states + n]);
-      to[layer.states + n] = sum(dC[t * layer.states + n]);
-    }
+    store_sums(to, dB + t * layer.states, layer.states);
+    store_sums(to + layer.states, dC + t * layer.states, layer.states);
   }
 }
 
-inline void vimm_training_backward(const TrainedVimm& m, const float* x, const float* kept_floats, const float* grad_y,
-                                   float* grad_x, float* sums, std::ptrdiff_t length, float* work) {
+// dt_proj read the other way. Its few outputs would fill a part of a vector, so that it is no product of blocks.
+inline void back_to_low_rank(const TrainedVimm& m, const float* d_raw, int tokens, float* d_projected) {
+  const Vimm& layer = m.layer;
+  for (int t = 0; t < tokens; ++t, d_raw += layer.inner_stride, d_projected += layer.projected_stride)
+    for (int r = 0; r < layer.dt_rank; ++r) {
+      Vec total{};
+      for (int d = 0; d < layer.inner_channels; d += kLanes)
+        total = fma(load(d_raw + d), load(m.dt_rows + r * layer.inner_stride + d), total);
+      d_projected[r] = sum(total);
+    }
+}
+
+// `Operand` is what the matrices read.
+template <typename Operand>
+void vimm_backward_as(const TrainedVimm& m, const float* x, const float* kept_floats, const float* grad_y,
+                      float* grad_x, float* sums, std::ptrdiff_t length, float* work) {
   constexpr int kChunk = TrainedVimm::kChunk, kPart = TrainedVimm::kPart;
   const Vimm& layer = m.layer;
   const VimmSums at(m);
@@ -310,7 +402,8 @@ inline void vimm_training_backward(const TrainedVimm& m, const float* x, const f
   float* d_projected = d_pairs + kChunk * m.pair_stride;       // (chunk, projected_stride)
   float* G = d_projected + kChunk * layer.projected_stride;    // (states, inner_stride)
   float* dA = G + layer.states * stride;                       // (states, inner_stride)
-  float* factors = dA + layer.states * stride;                        // (chunk)
+  float* factors = dA + layer.states * stride;                 // (chunk)
+  const Products<Operand> products(m, factors + kChunk);
   std::memset(in, 0, bytes(kChunk * layer.stride));
   std::memset(G, 0, bytes(2 * layer.states * stride));
   std::memset(sums, 0, bytes(at.count));
@@ -324,12 +417,12 @@ inline void vimm_training_backward(const TrainedVimm& m, const float* x, const f
     // What the chunk before, which comes after this one, left for it.
     std::memmove(d_sum + tokens * stride, d_sum, bytes(ahead * stride));
 
-    spread(x + start * channels, channels, tokens, in, layer.stride);
+    copy_tokens(x + start * channels, channels, channels, tokens, in, layer.stride);
     normalize_kept(layer.norm, in, centred, factors, normed, layer.stride, tokens);
     (taps4 ? conv_with_slope<4> : conv_with_slope<0>)(layer, pairs, m.pair_stride, tokens, u, conv_slope);
     multiply(layer.dt_proj, projected, layer.projected_stride, tokens, nullptr, delta, stride);
     softplus_with_slope(layer, tokens, delta, slope);
-    multiply(m.out_back, gradient, channels, tokens, nullptr, y, stride);
+    products.multiply(m.out_back, gradient, channels, channels, tokens, nullptr, y, stride);
     for (int first = (tokens - 1) / kPart * kPart; first >= 0; first -= kPart) {
       const PartBackward part = {u + first * stride,
                                  delta + first * stride,
@@ -347,32 +440,39 @@ inline void vimm_training_backward(const TrainedVimm& m, const float* x, const f
                          scratch);
     }
     const float *d_raw = slope, *d_scan = delta;
-    outer(gradient, channels, channels, y, stride, inner, tokens, sums + at.out_proj, at.inner_columns);
+    products.outer(gradient, channels, channels, y, stride, inner, tokens, sums + at.out_proj, at.inner_columns);
     outer(projected, layer.projected_stride, layer.dt_rank, d_raw, stride, inner, tokens, sums + at.dt_proj,
           at.inner_columns);
-    // Its padding falls on the gradients of B and C, so to a place of its own first: y is not needed any more.
-    multiply(m.dt_back, d_raw, stride, tokens, nullptr, y, stride);
-    for (int t = 0; t < tokens; ++t)
-      std::memcpy(d_projected + t * layer.projected_stride, y + t * stride, bytes(layer.dt_rank));
-    outer(d_projected, layer.projected_stride, m.projected(), u, stride, inner, tokens, sums + at.x_proj,
+    back_to_low_rank(m, d_raw, tokens, d_projected);
+    products.outer(d_projected, layer.projected_stride, m.projected(), u, stride, inner, tokens, sums + at.x_proj,
           at.inner_columns);
-    multiply(m.x_back, d_projected, layer.projected_stride, tokens, d_scan, y, stride);
+    products.multiply(m.x_back, d_projected, layer.projected_stride, m.projected(), tokens, d_scan, y, stride);
     for (int t = 0; t < tokens; ++t)
       for (std::ptrdiff_t i = t * stride; i < t * stride + inner; i += kLanes)
         store(d_sum + i, load(y + i) * load(conv_slope + i));
     (taps4 ? conv_backward<4> : conv_backward<0>)(layer, pairs, m.pair_stride, tokens, d_sum, d_pairs,
                                                   sums + at.conv_weight, sums + at.conv_bias, at.inner_columns);
-    outer(normed, layer.stride, channels, d_pairs, m.pair_stride, 2 * inner, tokens, sums + at.in_proj, at.in_columns);
-    multiply(m.in_back, d_pairs, m.pair_stride, tokens, nullptr, normed, layer.stride);
+    products.outer(normed, layer.stride, channels, d_pairs, m.pair_stride, 2 * inner, tokens, sums + at.in_proj, at.in_columns);
+    products.multiply(m.in_back, d_pairs, m.pair_stride, 2 * inner, tokens, nullptr, normed, layer.stride);
     normalize_backward(layer.norm, centred, factors, normed, layer.stride, tokens, sums + at.norm_weight,
                        sums + at.norm_bias);
-    for (int t = 0; t < tokens; ++t)
-      for (int c = 0; c < channels; ++c)
-        grad_x[(start + t) * channels + c] =
-            normed[t * layer.stride + c] + (layer.residual ? gradient[t * channels + c] : 0.0f);
+    float* d_x = grad_x + start * channels;
+    if (!layer.residual) copy_tokens(normed, layer.stride, channels, tokens, d_x, channels);
+    for (int t = 0; layer.residual && t < tokens; ++t)
+      over_dense(channels, [&](int c, int width) {
+        const Vec around = load_partial(gradient + t * channels + c, width);
+        store_partial(d_x + t * channels + c, load_partial(normed + t * layer.stride + c, width) + around, width);
+      });
   }
   for (int n = 0; n < layer.states; ++n)
     std::memcpy(sums + at.A + n * at.inner_columns, dA + n * stride, bytes(inner));
+}
+
+inline void vimm_training_backward(const TrainedVimm& m, const float* x, const float* kept, const float* grad_y,
+                                   float* grad_x, float* sums, std::ptrdiff_t length, float* work) {
+  const auto run =
+      m.layer.in_proj.operands == Precision::kFloat32 ? vimm_backward_as<float> : vimm_backward_as<Bfloat16>;
+  run(m, x, kept, grad_y, grad_x, sums, length, work);
 }
 
 }  // namespace dvmsr::DVMSR_ISA

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dvmsr._native import multiplies_bfloat16
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training_step.py"
 
 
@@ -21,6 +23,7 @@ def test_measures_and_writes(tmp_path):
     rows = json.loads(output.read_text())["rows"]
     assert [(row["task"], row["kernels"], row["tokens"]) for row in rows] == [
         ("step", "cpu", 16),
+        *([("step", "bf16", 16)] if multiplies_bfloat16() else []),
         ("step", "composed", 16),
         ("step", "reference", 16),
         ("scan", "cpu", 20),

@@ -178,6 +178,40 @@ def test_result_does_not_depend_on_threads() -> None:
             assert torch.equal(value, other[name]), name
 
 
+@pytest.mark.arithmetic
+@pytest.mark.parametrize(
+    ("length", "channels", "inner", "rank"),
+    [(1, 60, 120, 4), (97, 60, 120, 4), (53, 21, 42, 2), (50, 37, 35, 1)],
+)
+def test_bfloat16_products_are_near_those_of_float32(
+    monkeypatch: pytest.MonkeyPatch, length: int, channels: int, inner: int, rank: int
+) -> None:
+    """Odd numbers of tokens and channels, too, as bfloat16 is multiplied in pairs of them."""
+    cpu = pytest.importorskip("dvmsr.kernels.cpu")
+    monkeypatch.setitem(cpu.vimm.__globals__, "_MULTIPLIES_BFLOAT16", True)
+    x, parameters = make_tokens(2, length, channels), make_parameters(channels, inner, 16, 4, rank)
+    want = run(cpu.vimm, x, parameters, residual=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = run(cpu.vimm, x, parameters, residual=True)
+    assert got["y"].dtype == torch.float32
+    for name, expected in want.items():
+        error = (got[name] - expected).norm() / expected.norm() if expected.any() else got[name].norm()
+        # 8 bits of a number, through three products or six.
+        assert error < 0.04, f"{name}: {error:.2e}"
+    assert not torch.equal(got["y"], want["y"])
+
+
+@pytest.mark.arithmetic
+def test_bfloat16_is_for_processors_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = pytest.importorskip("dvmsr.kernels.cpu")
+    monkeypatch.setitem(cpu.vimm.__globals__, "_MULTIPLIES_BFLOAT16", False)
+    x, parameters = make_tokens(1, 20, 12), make_parameters(12, 24, 4, 4, 1)
+    want = run(cpu.vimm, x, parameters, residual=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = run(cpu.vimm, x, parameters, residual=False)
+    assert all(torch.equal(got[name], value) for name, value in want.items())
+
+
 @pytest.fixture
 def poisoned_memory() -> Iterator[None]:
     """Fill what the operators allocate with NaN: what is read before it is written shows."""
@@ -210,7 +244,7 @@ def test_native_form_is_a_proper_operator() -> None:
     parameters = make_parameters(8, 16, 4, 4, 1)
     flat = parameters._replace(conv_weight=parameters.conv_weight.squeeze(1))
     inputs = [p.requires_grad_() for p in (make_tokens(2, 20, 8), *flat)]
-    torch.library.opcheck(torch.ops.dvmsr.vimm.default, (*inputs, True))
+    torch.library.opcheck(torch.ops.dvmsr.vimm.default, (*inputs, True, False))
 
 
 @native

@@ -30,9 +30,6 @@ PRECISIONS = ("fp32", "bf16")
 MAX_COUNT = 2**31 - 1
 """Most pixels in a row, and threads, that the native code counts."""
 
-# Where bfloat16 is the faster one (docs/performance.md).
-_MULTIPLY_BFLOAT16 = ("amx", "avx512_bf16")
-
 
 def instruction_set() -> str:
     """Return the name of the instructions in use: amx, avx512_bf16, avx512, avx2 or baseline.
@@ -121,9 +118,9 @@ class Engine:
     """
 
     def __init__(self, weights: Weights, precision: str = "fp32") -> None:
-        instructions = instruction_set()
+        instruction_set()  # tells what is wrong with the variable
         if precision == "auto":
-            precision = "bf16" if instructions in _MULTIPLY_BFLOAT16 else "fp32"
+            precision = "bf16" if _native.multiplies_bfloat16() else "fp32"
         if precision not in PRECISIONS:
             raise ArgumentError(
                 f'on device "cpu" precision must be {", ".join(PRECISIONS)} or auto, got {precision!r}'

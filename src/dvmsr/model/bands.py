@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dvmsr.config import NetworkConfig
 from dvmsr.kernels import VimmState
-from dvmsr.model.network import DVMSR
+from dvmsr.model.network import DVMSR, shuffle_pixels
 from dvmsr.model.rssb import RSSB
 from dvmsr.model.vimm import ViMM
 
@@ -129,7 +129,7 @@ def advance(network: DVMSR, images: Tensor, state: BandState, ends: range) -> tu
     with torch.autocast(images.device.type, enabled=False):
         features = features.to(network.reconstruct.weight.dtype)
         features, last_rows = _convolve(network.reconstruct, features, state.reconstruct, number + 1 in ends)
-        out: Tensor = network.shuffle(features.permute(0, 3, 1, 2)) + network.rgb_mean
+        out = shuffle_pixels(features, network.config.scale) + network.rgb_mean
     return out, BandState(shallow_rows, long_skip, tuple(blocks), deep_rows, last_rows)
 
 

@@ -40,7 +40,6 @@ class DVMSR(nn.Module, HubNetwork):
         self.deep_norm = nn.LayerNorm(width)
         self.deep = nn.Conv2d(width, width, 3, padding=1)
         self.reconstruct = nn.Conv2d(width, 3 * config.scale**2, 3, padding=1)
-        self.shuffle = nn.PixelShuffle(config.scale)
         convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     @classmethod
@@ -73,8 +72,17 @@ class DVMSR(nn.Module, HubNetwork):
         # The last convolution makes pixels: the 8 bits of bfloat16 would be seen in them.
         with torch.autocast(images.device.type, enabled=False):
             pixels = _convolve(self.reconstruct, features.to(self.reconstruct.weight.dtype))
-            out: Tensor = self.shuffle(pixels.permute(0, 3, 1, 2)) + self.rgb_mean
-        return out
+            return shuffle_pixels(pixels, self.config.scale) + self.rgb_mean
+
+
+def shuffle_pixels(features: Tensor, scale: int) -> Tensor:
+    """Arrange features of shape (batch, H, W, 3 * scale^2) as images, (batch, 3, scale * H, scale * W).
+
+    As ``torch.nn.PixelShuffle``, from memory with the channels last to images in one copy.
+    """
+    batch, height, width, _ = features.shape
+    split = features.view(batch, height, width, 3, scale, scale).permute(0, 3, 1, 4, 2, 5)
+    return split.reshape(batch, 3, scale * height, scale * width)
 
 
 def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:

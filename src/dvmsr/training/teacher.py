@@ -26,6 +26,7 @@ from dvmsr.errors import ArgumentError
 from dvmsr.evaluation.networks import NetworkUpscaler, build_network
 from dvmsr.inference import Upscaler
 from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
+from dvmsr.kernels.threads import threads_for_pytorch
 from dvmsr.model import DVMSR
 from dvmsr.plugins import called, load_plugin
 from dvmsr.training.photographs import Photograph, open_pixels, save_array
@@ -113,7 +114,8 @@ class Teacher(nn.Module):
             for symmetry in self._symmetries:
                 turned = apply_symmetry_to_tensor(images, symmetry)
                 shape = tuple(turned.shape)
-                with called(f"the teacher {type(network).__name__}, for a batch of shape {shape},"):
+                call = f"the teacher {type(network).__name__}, for a batch of shape {shape},"
+                with called(call), threads_for_pytorch():
                     output = network(turned)
                 total = total + undo_symmetry_of_tensor(output, symmetry).float()
         return total / (len(self._networks) * len(self._symmetries))

@@ -1,7 +1,7 @@
 """The native kernels as PyTorch operators, forward and backward, for float32 on a CPU.
 
-Inputs of lower precision (as under autocast) are computed in float32, and results come back in the
-type of the first input.
+Inputs of lower precision (as under autocast) are computed in float32, but for the ViMM's products, and
+results come back in the type of the first input.
 """
 
 from dvmsr.kernels.cpu.causal_conv import causal_conv1d

@@ -9,6 +9,7 @@ from torch import Tensor, library
 
 import dvmsr._native as _native
 from dvmsr.kernels.cpu.layout import dense, tokens
+from dvmsr.kernels.threads import native_threads
 
 
 def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -21,9 +22,7 @@ def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 @library.custom_op("dvmsr::causal_conv1d", mutates_args=(), device_types="cpu")
 def _forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     y = x.new_empty(x.shape)
-    _native.causal_conv_forward(
-        x.detach(), weight.detach(), bias.detach(), y, threads=torch.get_num_threads()
-    )
+    _native.causal_conv_forward(x.detach(), weight.detach(), bias.detach(), y, threads=native_threads())
     return y
 
 
@@ -40,7 +39,7 @@ def _backward(x: Tensor, weight: Tensor, bias: Tensor, grad_y: Tensor) -> tuple[
     parts_weight = x.new_empty(batch, *weight.shape)
     parts_bias = x.new_empty(batch, *bias.shape)
     inputs = (x.detach(), weight.detach(), bias.detach(), grad_y.detach().contiguous())
-    _native.causal_conv_backward(*inputs, grad_x, parts_weight, parts_bias, threads=torch.get_num_threads())
+    _native.causal_conv_backward(*inputs, grad_x, parts_weight, parts_bias, threads=native_threads())
     return grad_x, parts_weight.sum(0), parts_bias.sum(0)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, library
 
 import dvmsr._native as _native
 from dvmsr.kernels.cpu.layout import dense
+from dvmsr.kernels.threads import native_threads
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 @library.custom_op("dvmsr::conv3x3", mutates_args=(), device_types="cpu")
 def _forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     y: Tensor = _forward_fake(x, weight, bias)
-    _native.conv3x3_forward(x.detach(), weight.detach(), bias.detach(), y, threads=torch.get_num_threads())
+    _native.conv3x3_forward(x.detach(), weight.detach(), bias.detach(), y, threads=native_threads())
     return y
 
 
@@ -33,9 +33,7 @@ def _forward_fake(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 @library.custom_op("dvmsr::conv3x3_backward_input", mutates_args=(), device_types="cpu")
 def _backward_input(weight: Tensor, grad_y: Tensor) -> Tensor:
     grad_x: Tensor = _backward_input_fake(weight, grad_y)
-    _native.conv3x3_backward_input(
-        weight.detach(), grad_y.detach().contiguous(), grad_x, threads=torch.get_num_threads()
-    )
+    _native.conv3x3_backward_input(weight.detach(), grad_y.detach(), grad_x, threads=native_threads())
     return grad_x
 
 
@@ -48,7 +46,7 @@ def _backward_input_fake(weight: Tensor, grad_y: Tensor) -> Tensor:
 def _backward_weight(x: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
     grad_weight, grad_bias = _backward_weight_fake(x, grad_y)
     _native.conv3x3_backward_weight(
-        x.detach(), grad_y.detach().contiguous(), grad_weight, grad_bias, threads=torch.get_num_threads()
+        x.detach(), grad_y.detach(), grad_weight, grad_bias, threads=native_threads()
     )
     return grad_weight, grad_bias
 
@@ -66,6 +64,7 @@ def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None
 
 def _autograd(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
     x, weight = ctx.saved_tensors
+    grad_y = grad_y.contiguous()
     # Images themselves need none.
     grad_x: Tensor | None = _backward_input(weight, grad_y) if ctx.needs_input_grad[0] else None
     grad_weight, grad_bias = _backward_weight(x, grad_y)

@@ -15,6 +15,7 @@ import dvmsr._native as _native
 from dvmsr.config import MAX_STATE_SIZE
 from dvmsr.errors import ArgumentError
 from dvmsr.kernels.cpu.layout import dense, tokens
+from dvmsr.kernels.threads import native_threads
 
 _SCAN_CHUNK: int = _native.SCAN_CHUNK
 
@@ -73,7 +74,7 @@ def _forward(
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state)
     y, last_state, checkpoints = _forward_fake(*inputs)
     _native.selective_scan_forward(
-        *(x.detach() for x in inputs), y, last_state, checkpoints, threads=torch.get_num_threads()
+        *(x.detach() for x in inputs), y, last_state, checkpoints, threads=native_threads()
     )
     return y, last_state, checkpoints
 
@@ -136,7 +137,7 @@ def _backward(
         grad_y.contiguous(),
         grad_last_state.contiguous(),
     )
-    _native.selective_scan_backward(*(x.detach() for x in inputs), *grads, threads=torch.get_num_threads())
+    _native.selective_scan_backward(*(x.detach() for x in inputs), *grads, threads=native_threads())
     grad_u, grad_delta, parts_A, grad_B, grad_C, parts_D, grad_z, parts_bias, grad_initial = grads
     return (
         grad_u,

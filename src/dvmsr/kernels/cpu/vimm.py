@@ -1,7 +1,8 @@
 """The native ViMM, LayerNorm to out_proj in one, as a PyTorch operator.
 
 The forward pass keeps what in_proj and x_proj made and one state in some tokens; the backward pass computes
-the rest again.
+the rest again. Under autocast to bfloat16 the products of in_proj, x_proj and out_proj, forward and backward,
+are of bfloat16, where the processor multiplies it; sums and all else are float32.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from dvmsr.kernels.cpu.causal_conv import causal_conv1d
 from dvmsr.kernels.cpu.layout import dense
 from dvmsr.kernels.cpu.scan import selective_scan
 from dvmsr.kernels.parameters import VimmParameters, VimmState
+from dvmsr.kernels.threads import native_threads
+
+_MULTIPLIES_BFLOAT16 = _native.multiplies_bfloat16()
 
 # Of x and of every parameter.
 _Gradients = tuple[
@@ -44,8 +48,16 @@ def vimm(
             f"the native scan takes up to {MAX_STATE_SIZE} states, got {parameters.A_log.shape[1]}"
         )
     flat = parameters._replace(conv_weight=parameters.conv_weight.squeeze(1))
-    y, _ = _forward(dense(x), *map(dense, flat), residual)
+    y, _ = _forward(dense(x), *map(dense, flat), residual, _in_bfloat16(x))
     return y.to(x.dtype), None
+
+
+def _in_bfloat16(x: Tensor) -> bool:
+    """Whether to multiply in bfloat16: by the input's type or autocast, and where that is the faster one."""
+    asked = x.dtype == torch.bfloat16 or (
+        torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    )
+    return asked and _MULTIPLIES_BFLOAT16
 
 
 @library.custom_op("dvmsr::vimm", mutates_args=(), device_types="cpu")
@@ -63,6 +75,7 @@ def _forward(
     D: Tensor,
     out_proj: Tensor,
     residual: bool,
+    bfloat16: bool,
 ) -> tuple[Tensor, Tensor]:
     parameters = (
         norm_weight,
@@ -77,9 +90,9 @@ def _forward(
         D,
         out_proj,
     )
-    y, kept = _forward_fake(x, *parameters, residual)
+    y, kept = _forward_fake(x, *parameters, residual, bfloat16)
     _native.vimm_forward(
-        x.detach(), *(p.detach() for p in parameters), residual, y, kept, threads=torch.get_num_threads()
+        x.detach(), *(p.detach() for p in parameters), residual, bfloat16, y, kept, threads=native_threads()
     )
     return y, kept
 
@@ -99,6 +112,7 @@ def _forward_fake(
     D: Tensor,
     out_proj: Tensor,
     residual: bool,
+    bfloat16: bool,
 ) -> tuple[Tensor, Tensor]:
     batch, length, channels = x.shape
     (inner, states), (_, taps), (_, rank) = A_log.shape, conv_weight.shape, dt_weight.shape
@@ -122,6 +136,7 @@ def _backward(
     D: Tensor,
     out_proj: Tensor,
     residual: bool,
+    bfloat16: bool,
     kept: Tensor,
     grad_y: Tensor,
 ) -> _Gradients:
@@ -139,14 +154,15 @@ def _backward(
         D,
         out_proj,
     )
-    grads: _Gradients = _backward_fake(*inputs, residual, kept, grad_y)
+    grads: _Gradients = _backward_fake(*inputs, residual, bfloat16, kept, grad_y)
     _native.vimm_backward(
         *(tensor.detach() for tensor in inputs),
         residual,
+        bfloat16,
         kept.detach(),
         grad_y.detach().contiguous(),
         *grads,
-        threads=torch.get_num_threads(),
+        threads=native_threads(),
     )
     return grads
 
@@ -166,6 +182,7 @@ def _backward_fake(
     D: Tensor,
     out_proj: Tensor,
     residual: bool,
+    bfloat16: bool,
     kept: Tensor,
     grad_y: Tensor,
 ) -> _Gradients:
@@ -186,7 +203,7 @@ def _backward_fake(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.residual = inputs
+    *tensors, ctx.residual, ctx.bfloat16 = inputs
     _, kept = output
     ctx.mark_non_differentiable(kept)
     # No zeros in the place of a gradient of what is kept.
@@ -196,7 +213,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 def _autograd(ctx: Any, grad_y: Tensor, grad_kept: None) -> tuple[Tensor | None, ...]:
     *inputs, kept = ctx.saved_tensors
-    return (*_backward(*inputs, ctx.residual, kept, grad_y), None)
+    return (*_backward(*inputs, ctx.residual, ctx.bfloat16, kept, grad_y), None, None)
 
 
 _forward.register_autograd(_autograd, setup_context=_setup_context)
