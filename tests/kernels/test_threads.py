@@ -47,6 +47,6 @@ def test_they_come_back_after_an_error() -> None:
 def test_nothing_changes_where_no_native_kernel_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     with threads_for_kernels("cuda"):
         assert counts() == (3, 3)
-    monkeypatch.setattr("dvmsr.kernels.threads.find_spec", lambda name: None)
+    monkeypatch.setattr("dvmsr.kernels.threads.find_spec", lambda _: None)
     with threads_for_kernels("cpu"):
         assert counts() == (3, 3)
