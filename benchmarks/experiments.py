@@ -89,6 +89,13 @@ EXPERIMENTS = {
             ),
         ),
     ),
+    "precision": Experiment(
+        "Do products of bfloat16 learn as well as those of float32?",
+        (
+            Variant("float32", ("run.precision=fp32",)),
+            Variant("bfloat16", ("run.precision=bf16-mixed",)),
+        ),
+    ),
     "residual": Experiment(
         "Does a residual around each ViMM help? The released weights were trained without.",
         (

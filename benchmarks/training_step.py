@@ -194,7 +194,7 @@ def main() -> None:
             kernels for kernels in options.kernels if task == "step" or kernels not in ("bf16", "composed")
         ]
         cases = [
-            Case(task, kernels, options.threads, options.batch, tokens, 1 if kernels == "reference" else 5)
+            Case(task, kernels, options.threads, options.batch, tokens, 1 if kernels == "reference" else 10)
             for kernels in chosen
         ]
         measured = measure(build, cases, warm_up=1, repeats=options.repeats)

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "kernels.hpp"
 #include "memory.hpp"
@@ -18,37 +19,66 @@ inline Bfloat16 to_bfloat16(float value) {
   return {static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
 }
 
-// Packs weights that `weight(output, segment, tap, channel)` gives. `allocate(floats)` returns memory that
-// lives as long as the matrix.
+// The places of one output's weights in a matrix: one in each step of a window.
+struct PackedSteps {
+  float* first;
+  std::ptrdiff_t width;
+
+  void set(int channel, float value) const { first[channel * width] = value; }
+  void set(int channel, Bfloat16 value) const {
+    reinterpret_cast<Bfloat16*>(first + channel / 2 * width)[channel % 2] = value;
+  }
+};
+
+// A matrix whose weights are still to be set.
+struct UnpackedMatrix {
+  Matrix matrix;
+  float* weights;  // those of the matrix, all 0
+  std::ptrdiff_t width;
+
+  // `allocate(floats)` returns memory that lives as long as the matrix.
+  template <typename Allocate>
+  UnpackedMatrix(const Kernels& kernels, std::ptrdiff_t outputs, int segments, int taps, int inner,
+                 Precision operands, const Allocate& allocate) {
+    const int channels_of_step = operands == Precision::kBfloat16 ? 2 : 1;
+    matrix.panel_vectors = panel_vectors(outputs, kernels.lanes, kernels.panel_vectors);
+    width = static_cast<std::ptrdiff_t>(matrix.panel_vectors) * kernels.lanes;
+    matrix.panels = static_cast<int>((outputs + width - 1) / width);
+    matrix.segments = segments;
+    matrix.taps = taps;
+    matrix.steps = (inner + channels_of_step - 1) / channels_of_step;
+    matrix.operands = operands;
+    // Of the size of a step in either precision.
+    const std::ptrdiff_t floats = matrix.panels * width * segments * taps * matrix.steps;
+    weights = allocate(floats);
+    std::memset(weights, 0, static_cast<std::size_t>(floats) * sizeof(float));
+    matrix.weights = weights;
+  }
+
+  PackedSteps steps(std::ptrdiff_t output, int segment, int tap) const {
+    const std::ptrdiff_t window = (output / width * matrix.segments + segment) * matrix.taps + tap;
+    return {weights + window * matrix.steps * width + output % width, width};
+  }
+};
+
+// Packs weights that `weight(output, segment, tap, channel)` gives.
 template <typename Allocate, typename Weight>
 Matrix pack_matrix(const Kernels& kernels, std::ptrdiff_t outputs, int segments, int taps, int inner,
                    Precision operands, const Allocate& allocate, const Weight& weight) {
-  const int channels_of_step = operands == Precision::kBfloat16 ? 2 : 1;
-  Matrix matrix;
-  matrix.panel_vectors = panel_vectors(outputs, kernels.lanes, kernels.panel_vectors);
-  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(matrix.panel_vectors) * kernels.lanes;
-  matrix.panels = static_cast<int>((outputs + width - 1) / width);
-  matrix.segments = segments;
-  matrix.taps = taps;
-  matrix.steps = (inner + channels_of_step - 1) / channels_of_step;
-  matrix.operands = operands;
-  // Of the size of a step in either precision.
-  float* packed = allocate(matrix.panels * width * segments * taps * matrix.steps);
-  matrix.weights = packed;
-  std::ptrdiff_t position = 0;
-  for (int panel = 0; panel < matrix.panels; ++panel)
+  const UnpackedMatrix packed(kernels, outputs, segments, taps, inner, operands, allocate);
+  for (std::ptrdiff_t output = 0; output < outputs; ++output)
     for (int segment = 0; segment < segments; ++segment)
-      for (int tap = 0; tap < taps; ++tap)
-        for (int step = 0; step < matrix.steps; ++step)
-          for (std::ptrdiff_t output = panel * width; output < (panel + 1) * width; ++output)
-            for (int channel = step * channels_of_step; channel < (step + 1) * channels_of_step; ++channel, ++position) {
-              const float value = output < outputs && channel < inner ? weight(output, segment, tap, channel) : 0.0f;
-              if (operands == Precision::kBfloat16)
-                reinterpret_cast<Bfloat16*>(packed)[position] = to_bfloat16(value);
-              else
-                packed[position] = value;
-            }
-  return matrix;
+      for (int tap = 0; tap < taps; ++tap) {
+        const PackedSteps steps = packed.steps(output, segment, tap);
+        for (int channel = 0; channel < inner; ++channel) {
+          const float value = weight(output, segment, tap, channel);
+          if (operands == Precision::kBfloat16)
+            steps.set(channel, to_bfloat16(value));
+          else
+            steps.set(channel, value);
+        }
+      }
+  return packed.matrix;
 }
 
 // The transform of a window's row for one point of minimal filtering: sum over the taps of
@@ -70,16 +100,23 @@ template <typename Allocate, typename Weight>
 void pack_filtered(const Kernels& kernels, int inputs, int outputs, const Allocate& allocate, const Weight& weight,
                    Convolution& conv) {
   conv.filtered = true;
-  for (int point = 0; point < kFilterPoints; ++point)
-    conv.points[point] = pack_matrix(
-        kernels, outputs, kConvRows, 1, inputs, Precision::kFloat32, allocate,
-        [&, point](auto output, int row, int, int channel) {
-          const double last = weight(output, row, 2, channel);
-          if (point + 1 == kFilterPoints) return static_cast<float>(last);
+  std::vector<UnpackedMatrix> points;
+  for (Matrix& point : conv.points)
+    point = points.emplace_back(kernels, outputs, kConvRows, 1, inputs, Precision::kFloat32, allocate).matrix;
+  for (std::ptrdiff_t output = 0; output < outputs; ++output)
+    for (int row = 0; row < kConvRows; ++row) {
+      std::vector<PackedSteps> steps;
+      for (const UnpackedMatrix& point : points) steps.push_back(point.steps(output, row, 0));
+      for (int channel = 0; channel < inputs; ++channel) {
+        const double first = weight(output, row, 0, channel), middle = weight(output, row, 1, channel);
+        const double last = weight(output, row, 2, channel);
+        for (int point = 0; point + 1 < kFilterPoints; ++point) {
           const auto [place, norm] = kFilterTransform[point];
-          const double first = weight(output, row, 0, channel), middle = weight(output, row, 1, channel);
-          return static_cast<float>((first + place * (middle + place * last)) / norm);
-        });
+          steps[point].set(channel, static_cast<float>((first + place * (middle + place * last)) / norm));
+        }
+        steps[kFilterPoints - 1].set(channel, static_cast<float>(last));
+      }
+    }
 }
 
 }  // namespace dvmsr
