@@ -31,6 +31,12 @@ def instruction_sets():
     return re.findall(r"\w+", done.stderr.splitlines()[-1].rpartition(":")[2])
 
 
+def test_which_ones_multiply_bfloat16(instruction_sets):
+    program = "from dvmsr._native import multiplies_bfloat16; print(multiplies_bfloat16())"
+    for name in instruction_sets:
+        assert run(name, "-c", program).stdout == f"{name in ('amx', 'avx512_bf16')}\n"
+
+
 def test_arithmetic(instruction_sets):
     assert instruction_sets[-1] == "baseline"
     for name in instruction_sets[1:]:

@@ -115,11 +115,8 @@ def test_other_precisions_are_refused(make_weights, value):
         Engine(weights, value)
 
 
-@pytest.mark.parametrize(
-    ("instructions", "faster"),
-    [("amx", "bf16"), ("avx512_bf16", "bf16"), ("avx512", "fp32"), ("baseline", "fp32")],
-)
-def test_auto_is_what_is_faster(make_weights, monkeypatch, instructions, faster):
-    monkeypatch.setattr("dvmsr.engine.engine.instruction_set", lambda: instructions)
+@pytest.mark.parametrize(("multiplied", "faster"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_what_is_faster(make_weights, monkeypatch, multiplied, faster):
+    monkeypatch.setattr("dvmsr._native.multiplies_bfloat16", lambda: multiplied)
     weights = make_weights(NetworkConfig(channels=4, blocks=1, vimms_per_block=1))
     assert Engine(weights, "auto").precision == faster
