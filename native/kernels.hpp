@@ -212,8 +212,8 @@ struct TrainedVimm {
   // Columns of the widest operand in bfloat16, and floats for operands of a chunk: rows of tokens, and pairs of
   // tokens of either side of a product over tokens.
   std::ptrdiff_t narrow_columns() const {
-    const int pair = 2 * layer.inner_channels;
-    return outer_columns(pair > projected() ? pair : projected());
+    const int pair = 2 * layer.inner_channels, others = projected() > pair ? projected() : pair;
+    return outer_columns(layer.norm.channels > others ? layer.norm.channels : others);
   }
   std::ptrdiff_t narrow_workspace() const {
     return layer.in_proj.operands == Precision::kBfloat16 ? 3 * (kChunk / 2) * narrow_columns() : 0;
