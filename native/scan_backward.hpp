@@ -29,7 +29,7 @@ struct ScanBackward {
   Vec d_dtu[kScanBackwardTokens];         // of delta * u
   Vec d_delta_log2[kScanBackwardTokens];  // of delta, but for the factor ln(2)
   // Of the states in work:
-  Vec a_log2[kStateBlock], decay[kScanBackwardTokens][kStateBlock], h[kScanBackwardTokens + 1][kStateBlock];
+  Vec decay[kScanBackwardTokens][kStateBlock], h[kScanBackwardTokens + 1][kStateBlock];
 };
 
 // What belongs to the states.
@@ -45,7 +45,8 @@ struct ScanBackwardStates {
   float* dA;  // added to, as the next two
   Vec* dB;    // (tokens, states): lanes still to be added up
   Vec* dC;
-  // Memory that is read next: as many floats come nearer, a line at a time, as many as come at once without a wait.
+  // What is read after these tokens: it is brought nearer a line with each token of a block of states, as many
+  // at once would wait for each other.
   const float* ahead = nullptr;
   std::ptrdiff_t ahead_floats = 0;
 };
@@ -54,21 +55,20 @@ struct ScanBackwardStates {
 template <int States>
 DVMSR_ALWAYS_INLINE void scan_backward_states(ScanBackward& s, const ScanBackwardStates of, int tokens, int states,
                                               int first) {
+  // What is read more than once is in registers: in the backward pass reads are as dear as products.
+  Vec a_log2[States], state[States];
 #pragma GCC unroll 4
   for (int n = 0; n < States; ++n) {
-    s.a_log2[n] = load(of.a_log2 + (first + n) * of.a_stride);
-    s.h[0][n] = load(of.h + (first + n) * of.h_stride);
+    a_log2[n] = load(of.a_log2 + (first + n) * of.a_stride);
+    s.h[0][n] = state[n] = load(of.h + (first + n) * of.h_stride);
   }
-  Vec state[States];
-#pragma GCC unroll 4
-  for (int n = 0; n < States; ++n) state[n] = s.h[0][n];
   for (int t = 0; t < tokens; ++t) {
     const float* B = of.B + t * of.bc_stride + first;
     const float* C = of.C + t * of.bc_stride + first;
     const Vec delta = s.delta[t], dtu = delta * s.u[t];
     Vec y = s.y[t], decay[States];
 #pragma GCC unroll 4
-    for (int n = 0; n < States; ++n) decay[n] = delta * s.a_log2[n];
+    for (int n = 0; n < States; ++n) decay[n] = delta * a_log2[n];
     exp2_of_negative(decay);
 #pragma GCC unroll 4
     for (int n = 0; n < States; ++n) {
@@ -79,15 +79,13 @@ DVMSR_ALWAYS_INLINE void scan_backward_states(ScanBackward& s, const ScanBackwar
     }
     s.y[t] = y;
   }
-  // What is read more than once is in registers: two vectors a cycle can be multiplied, and one read.
-  Vec carried[States], to_A[States], a_log2[States];
+  Vec carried[States], to_A[States];
   float* G = of.G + first * of.a_stride;
   float* dA = of.dA + first * of.a_stride;
 #pragma GCC unroll 4
   for (int n = 0; n < States; ++n) {
     carried[n] = load(G + n * of.a_stride);
     to_A[n] = load(dA + n * of.a_stride);
-    a_log2[n] = s.a_log2[n];
   }
   constexpr std::ptrdiff_t kLine = 64 / sizeof(float);
   std::ptrdiff_t ahead = first / kStateBlock * tokens * kLine;

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import library
 
 from dvmsr.kernels import reference
 
@@ -72,10 +73,10 @@ def test_native_form_is_a_proper_operator() -> None:
     pytest.importorskip("dvmsr.kernels.cpu")
     x, weight, bias = make_inputs(2, 20, 24, 4)
     inputs = [x, weight.squeeze(1).t().contiguous(), bias]
-    torch.library.opcheck(torch.ops.dvmsr.causal_conv1d.default, [x.requires_grad_() for x in inputs])
+    library.opcheck(torch.ops.dvmsr.causal_conv1d.default, [x.requires_grad_() for x in inputs])
 
 
 @pytest.mark.parametrize("kernels", ["gpu"], indirect=True)
 def test_triton_form_is_a_proper_operator(kernels: Any) -> None:
     inputs = [x.to(kernels.device).requires_grad_() for x in make_inputs(1, 5, 3, 4)]
-    torch.library.opcheck(torch.ops.dvmsr.causal_conv1d_gpu.default, inputs)
+    library.opcheck(torch.ops.dvmsr.causal_conv1d_gpu.default, inputs)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import library
 
 from dvmsr.kernels import conv3x3, reference
 
@@ -86,4 +87,4 @@ def test_native_form_is_a_proper_operator() -> None:
     pytest.importorskip("dvmsr.kernels.cpu")
     x, weight, bias = make_inputs(1, 4, 5, 6, 8)
     inputs = [tensor.requires_grad_() for tensor in (x, weight.permute(0, 2, 3, 1).contiguous(), bias)]
-    torch.library.opcheck(torch.ops.dvmsr.conv3x3.default, inputs)
+    library.opcheck(torch.ops.dvmsr.conv3x3.default, inputs)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import library
 
 from dvmsr.config import MAX_STATE_SIZE
 from dvmsr.kernels import reference, selective_scan
@@ -250,13 +251,13 @@ def test_the_native_room_for_states_is_what_a_configuration_may_ask_for() -> Non
 def test_native_form_is_a_proper_operator() -> None:
     pytest.importorskip("dvmsr.kernels.cpu")
     inputs = [x.requires_grad_() for x in make_inputs(2, 40, 20, 16).values()]
-    torch.library.opcheck(torch.ops.dvmsr.selective_scan.default, inputs)
+    library.opcheck(torch.ops.dvmsr.selective_scan.default, inputs)
 
 
 @gpu_only
 def test_triton_form_is_a_proper_operator(kernels: Any) -> None:
     inputs = [x.to(kernels.device).requires_grad_() for x in make_inputs(1, 3, 5, 16).values()]
-    torch.library.opcheck(torch.ops.dvmsr.selective_scan_gpu.default, (*inputs, True))
+    library.opcheck(torch.ops.dvmsr.selective_scan_gpu.default, (*inputs, True))
 
 
 @both

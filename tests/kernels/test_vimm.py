@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import library
 
 from dvmsr.kernels import VimmParameters, VimmState, reference, vimm
 
@@ -244,7 +245,7 @@ def test_native_form_is_a_proper_operator() -> None:
     parameters = make_parameters(8, 16, 4, 4, 1)
     flat = parameters._replace(conv_weight=parameters.conv_weight.squeeze(1))
     inputs = [p.requires_grad_() for p in (make_tokens(2, 20, 8), *flat)]
-    torch.library.opcheck(torch.ops.dvmsr.vimm.default, (*inputs, True, False))
+    library.opcheck(torch.ops.dvmsr.vimm.default, (*inputs, True, False))
 
 
 @native
