@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -106,29 +106,30 @@ TASKS = {"step": student_step, "scan": scan_alone}
 
 
 def build(case: Case) -> Callable[[], object]:
-    """Return a function that does the case's work once, with its kernels."""
+    """Return a function that does the case's work once, with its kernels: for a process that does no more."""
     import torch
 
     from dvmsr.kernels import using
-    from dvmsr.kernels.threads import threads_for_kernels
+    from dvmsr.kernels.resources import resources_for_kernels
 
     torch.set_num_threads(case.threads)
     run = TASKS[case.task](case)
 
     fused, composed = case.kernels in ("cpu", "bf16"), case.kernels == "composed"
+    stays = ExitStack()
+    stays.enter_context(using("cpu" if fused or composed else case.kernels))
+    if composed:
+        stays.enter_context(compose())
+    if fused:
+        # As the trainer does. Where the products are PyTorch's, the threads are.
+        stays.enter_context(resources_for_kernels("cpu"))
+    stays.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=case.kernels == "bf16"))
 
-    def with_kernels() -> None:
-        with (
-            using("cpu" if fused or composed else case.kernels),
-            compose() if composed else nullcontext(),
-            # As the trainer does. Where the products are PyTorch's, the threads are.
-            threads_for_kernels("cpu") if fused else nullcontext(),
-            torch.autocast("cpu", torch.bfloat16, enabled=case.kernels == "bf16"),
-        ):
-            for _ in range(case.in_a_row):
-                run()
+    def in_a_row(stays: ExitStack = stays) -> None:  # noqa: ARG001 - held, as they are left with it
+        for _ in range(case.in_a_row):
+            run()
 
-    return with_kernels
+    return in_a_row
 
 
 def compose() -> AbstractContextManager[object]:

@@ -11,7 +11,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "kept_threads.hpp"
 #include "kernels.hpp"
+#include "memory.hpp"
 #include "network.hpp"
 #include "parallel.hpp"
 #include "profile.hpp"
@@ -232,6 +234,8 @@ NB_MODULE(_native, m) {
   m.attr("MAX_STATES") = dvmsr::kMaxStates;
   m.def("instruction_set", [] { return dvmsr::kernels().name; });
   m.def("multiplies_bfloat16", [] { return dvmsr::kernels().multiplies_bfloat16; });
+  m.def("keep_threads", dvmsr::keep_threads, "count"_a, nb::call_guard<nb::gil_scoped_release>());
+  m.def("keep_freed_memory", dvmsr::keep_freed_memory, "keep"_a);
   m.def("selective_scan_forward", selective_scan_forward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a,
         "z"_a, "delta_bias"_a, "initial_state"_a, "y"_a, "last_state"_a, "checkpoints"_a, "threads"_a);
   m.def("selective_scan_backward", selective_scan_backward, "u"_a, "delta"_a, "A"_a, "B"_a, "C"_a, "D"_a,

@@ -7,6 +7,10 @@
 #include <memory>
 #include <new>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 namespace dvmsr {
 
 constexpr std::ptrdiff_t round_up(std::ptrdiff_t value, std::ptrdiff_t multiple) {
@@ -30,6 +34,18 @@ inline Memory aligned_zeros(std::ptrdiff_t count) {
   Memory memory = aligned_floats(count);
   std::memset(memory.get(), 0, static_cast<std::size_t>(count) * sizeof(float));
   return memory;
+}
+
+// Has up to a gigabyte of freed memory stay with the process, or gives it back. Blocks as large as glibc takes from
+// the system one by one at most always go back; smaller ones it keeps by itself while they are few. Elsewhere than
+// in glibc nothing changes.
+inline void keep_freed_memory([[maybe_unused]] bool keep) {
+#if defined(__GLIBC__)
+  constexpr int kMiB = 1 << 20, kLargeBlock = 32 * kMiB;
+  mallopt(M_MMAP_THRESHOLD, kLargeBlock);
+  mallopt(M_TRIM_THRESHOLD, keep ? 1024 * kMiB : 2 * kLargeBlock);
+  if (!keep) malloc_trim(0);
+#endif
 }
 
 }  // namespace dvmsr

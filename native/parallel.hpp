@@ -1,19 +1,23 @@
-// Independent work over threads that live for one call: nothing spins or waits between calls,
-// nothing breaks in a forked process.
+// Independent work over threads: those that are kept (kept_threads.hpp), or else some that live for one call, so
+// that nothing spins or waits between calls and nothing breaks in a forked process.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "kept_threads.hpp"
+
 namespace dvmsr {
 
-// Runs `work(index)` in at most `count` threads, this one being index 0, and waits for all. Where the
-// system gives fewer threads than asked for, those that are there do the work; `work` must not throw.
+// Runs `work(index)` in at most `count` threads, this one being index 0, and waits for all. Where there are fewer
+// threads than asked for, those that are there do the work; `work` must not throw.
 template <typename Work>
 void run_in_threads(int count, const Work& work) {
+  if (count > 1 && run_in_kept_threads(count, std::cref(work))) return;
   std::vector<std::thread> others;
   others.reserve(static_cast<std::size_t>(count > 0 ? count : 0));
   try {

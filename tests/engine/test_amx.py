@@ -31,7 +31,10 @@ def built_objects() -> list[str]:
     if not kernels:
         pytest.skip("the build folder holds no AMX kernels: install with pip install -e .")
     rest = kernels[-1].parents[2] / "_native.dir" / "native"
-    return [str(kernels[-1]), *(str(rest / f"{name}.cpp.o") for name in ("network", "profile", "stream"))]
+    return [
+        str(kernels[-1]),
+        *(str(rest / f"{name}.cpp.o") for name in ("kept_threads", "network", "profile", "stream")),
+    ]
 
 
 def test_products_and_a_network(tmp_path, make_weights):

@@ -83,8 +83,11 @@ def test_result_does_not_depend_on_threads() -> None:
         assert all(map(torch.equal, results[0], other))
 
 
-def test_native_form_is_a_proper_operator() -> None:
+def test_native_forms_are_proper_operators() -> None:
     pytest.importorskip("dvmsr.kernels.cpu")
     x, weight, bias = make_inputs(1, 4, 5, 6, 8)
-    inputs = [tensor.requires_grad_() for tensor in (x, weight.permute(0, 2, 3, 1).contiguous(), bias)]
-    library.opcheck(torch.ops.dvmsr.conv3x3.default, inputs)
+    weight = weight.permute(0, 2, 3, 1).contiguous()
+    y = make_inputs(1, 4, 5, 8, 8)[0]
+    library.opcheck(torch.ops.dvmsr.conv3x3.default, (x, weight, bias))
+    library.opcheck(torch.ops.dvmsr.conv3x3_backward_input.default, (weight, y))
+    library.opcheck(torch.ops.dvmsr.conv3x3_backward_weight.default, (x, y))

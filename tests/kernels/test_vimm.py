@@ -240,15 +240,19 @@ def test_floating_point_flags_are_restored() -> None:
     assert (torch.tensor([1e-38]) * 1e-4).item() > 0, "denormals are still flushed after the module"
 
 
-def test_native_form_is_a_proper_operator() -> None:
+def test_native_forms_are_proper_operators() -> None:
     pytest.importorskip("dvmsr.kernels.cpu")
     parameters = make_parameters(8, 16, 4, 4, 1)
     flat = parameters._replace(conv_weight=parameters.conv_weight.squeeze(1))
-    inputs = [p.requires_grad_() for p in (make_tokens(2, 20, 8), *flat)]
-    library.opcheck(torch.ops.dvmsr.vimm.default, (*inputs, True, False))
+    inputs = (make_tokens(2, 20, 8), *flat, True, False)
+    library.opcheck(torch.ops.dvmsr.vimm.default, inputs)
+    y, kept = torch.ops.dvmsr.vimm(*inputs)
+    library.opcheck(torch.ops.dvmsr.vimm_backward.default, (*inputs, kept, torch.ones_like(y)))
 
 
 @native
+# torch.compile does so itself.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_compiles_without_graph_breaks(kernels: Any) -> None:
     x, parameters = make_tokens(1, 12, 8), make_parameters(8, 16, 4, 4, 1)
     compiled = torch.compile(kernels.kernels.vimm, fullgraph=True, backend="aot_eager")

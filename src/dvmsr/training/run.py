@@ -25,7 +25,7 @@ from dvmsr.atomic import remove_abandoned
 from dvmsr.config import NetworkConfig
 from dvmsr.errors import ArgumentError, DvmsrError, is_lack_of_memory
 from dvmsr.evaluation.datasets import open_sets
-from dvmsr.kernels.threads import threads_for_kernels
+from dvmsr.kernels.resources import resources_for_kernels
 from dvmsr.model import DVMSR
 from dvmsr.training.callbacks import KeepCheckpoints, LossLog, StopRequest, ValidateAverage
 from dvmsr.training.checkpoints import (
@@ -307,7 +307,7 @@ def _fit(
     try:
         # An absolute path: Lightning takes one that begins with "http" for an address.
         path = None if checkpoint is None else checkpoint.absolute()
-        with threads_for_kernels(trainer.strategy.root_device.type):
+        with resources_for_kernels(trainer.strategy.root_device.type):
             trainer.fit(task, datamodule=data, ckpt_path=path, weights_only=True)
     except SystemExit as error:
         # What Lightning makes of Ctrl-C.

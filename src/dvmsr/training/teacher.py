@@ -26,7 +26,7 @@ from dvmsr.errors import ArgumentError
 from dvmsr.evaluation.networks import NetworkUpscaler, build_network
 from dvmsr.inference import Upscaler
 from dvmsr.inference.symmetries import SYMMETRIES, average_symmetries
-from dvmsr.kernels.threads import threads_for_pytorch
+from dvmsr.kernels.resources import threads_for_pytorch
 from dvmsr.model import DVMSR
 from dvmsr.plugins import called, load_plugin
 from dvmsr.training.photographs import Photograph, open_pixels, save_array

@@ -9,7 +9,7 @@ from torch import Tensor, library
 
 import dvmsr._native as _native
 from dvmsr.kernels.cpu.layout import dense, tokens
-from dvmsr.kernels.threads import native_threads
+from dvmsr.kernels.resources import native_threads
 
 
 def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

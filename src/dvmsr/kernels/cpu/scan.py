@@ -15,7 +15,7 @@ import dvmsr._native as _native
 from dvmsr.config import MAX_STATE_SIZE
 from dvmsr.errors import ArgumentError
 from dvmsr.kernels.cpu.layout import dense, tokens
-from dvmsr.kernels.threads import native_threads
+from dvmsr.kernels.resources import native_threads
 
 _SCAN_CHUNK: int = _native.SCAN_CHUNK
 

@@ -20,7 +20,7 @@ from dvmsr.kernels.cpu.causal_conv import causal_conv1d
 from dvmsr.kernels.cpu.layout import dense
 from dvmsr.kernels.cpu.scan import selective_scan
 from dvmsr.kernels.parameters import VimmParameters, VimmState
-from dvmsr.kernels.threads import native_threads
+from dvmsr.kernels.resources import native_threads
 
 _MULTIPLIES_BFLOAT16 = _native.multiplies_bfloat16()
 
@@ -48,7 +48,7 @@ def vimm(
             f"the native scan takes up to {MAX_STATE_SIZE} states, got {parameters.A_log.shape[1]}"
         )
     flat = parameters._replace(conv_weight=parameters.conv_weight.squeeze(1))
-    y, _ = _forward(dense(x), *map(dense, flat), residual, _in_bfloat16(x))
+    y: Tensor = _Vimm.apply(dense(x), *map(dense, flat), residual, _in_bfloat16(x))  # type: ignore[no-untyped-call]
     return y.to(x.dtype), None
 
 
@@ -202,18 +202,18 @@ def _backward_fake(
     )
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.residual, ctx.bfloat16 = inputs
-    _, kept = output
-    ctx.mark_non_differentiable(kept)
-    # No zeros in the place of a gradient of what is kept.
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*tensors, kept)
+class _Vimm(torch.autograd.Function):
+    """The two operators, joined; a step takes them faster so than by ``register_autograd``."""
 
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        *tensors, ctx.residual, ctx.bfloat16 = inputs
+        y: Tensor
+        y, kept = _forward(*inputs)
+        ctx.save_for_backward(*tensors, kept)
+        return y
 
-def _autograd(ctx: Any, grad_y: Tensor, grad_kept: None) -> tuple[Tensor | None, ...]:
-    *inputs, kept = ctx.saved_tensors
-    return (*_backward(*inputs, ctx.residual, ctx.bfloat16, kept, grad_y), None, None)
-
-
-_forward.register_autograd(_autograd, setup_context=_setup_context)
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, kept = ctx.saved_tensors
+        return (*_backward(*inputs, ctx.residual, ctx.bfloat16, kept, grad_y), None, None)
