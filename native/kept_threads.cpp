@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -35,12 +34,13 @@ class KeptThreads {
   bool alive() const { return process_ == getpid(); }
 
   bool run(int count, const std::function<void(int)>& work) {
+    if (count > static_cast<int>(threads_.size()) + 1) return false;
     const std::unique_lock<std::mutex> alone(in_use_, std::try_to_lock);
     if (!alone) return false;
     set([&] {
       work_ = &work;
-      count_ = std::min(count, static_cast<int>(threads_.size()) + 1);
-      working_ = count_ - 1;
+      count_ = count;
+      working_ = count - 1;
       ++calls_;
     });
     work(0);

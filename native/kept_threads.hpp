@@ -9,8 +9,8 @@ namespace dvmsr {
 // system gives fewer, there are fewer; a forked process has none.
 void keep_threads(int count);
 
-// Calls work(0) in this thread and work(1) to work(count - 1) in kept ones, as many as there are, and returns
-// when all are done. Returns false, and calls nothing, where none are kept or another call has them.
+// Calls work(0) in this thread and work(1) to work(count - 1) in kept ones, and returns when all are done; `work`
+// must not call this again. Returns false, and calls nothing, where fewer are kept or another call has them.
 bool run_in_kept_threads(int count, const std::function<void(int)>& work);
 
 }  // namespace dvmsr

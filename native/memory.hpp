@@ -36,9 +36,9 @@ inline Memory aligned_zeros(std::ptrdiff_t count) {
   return memory;
 }
 
-// Has up to a gigabyte of freed memory stay with the process, or gives it back. Blocks as large as glibc takes from
-// the system one by one at most always go back; smaller ones it keeps by itself while they are few. Elsewhere than
-// in glibc nothing changes.
+// Has freed memory at the end of the heap stay with the process up to a gigabyte, or gives it back. Blocks as large
+// as glibc takes from the system one by one at most always go back. glibc's limits, which it adjusts by itself
+// otherwise, stay at their highest from the first call on. Elsewhere than in glibc nothing changes.
 inline void keep_freed_memory([[maybe_unused]] bool keep) {
 #if defined(__GLIBC__)
   constexpr int kMiB = 1 << 20, kLargeBlock = 32 * kMiB;

@@ -13,8 +13,8 @@
 
 namespace dvmsr {
 
-// Runs `work(index)` in at most `count` threads, this one being index 0, and waits for all. Where there are fewer
-// threads than asked for, those that are there do the work; `work` must not throw.
+// Runs `work(index)` in at most `count` threads, this one being index 0, and waits for all. Where the system
+// gives fewer threads than asked for, those that are there do the work; `work` must not throw.
 template <typename Work>
 void run_in_threads(int count, const Work& work) {
   if (count > 1 && run_in_kept_threads(count, std::cref(work))) return;

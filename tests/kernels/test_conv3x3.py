@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -88,6 +88,20 @@ def test_native_forms_are_proper_operators() -> None:
     x, weight, bias = make_inputs(1, 4, 5, 6, 8)
     weight = weight.permute(0, 2, 3, 1).contiguous()
     y = make_inputs(1, 4, 5, 8, 8)[0]
-    library.opcheck(torch.ops.dvmsr.conv3x3.default, (x, weight, bias))
+    library.opcheck(torch.ops.dvmsr.conv3x3.default, [p.clone().requires_grad_() for p in (x, weight, bias)])
     library.opcheck(torch.ops.dvmsr.conv3x3_backward_input.default, (weight, y))
     library.opcheck(torch.ops.dvmsr.conv3x3_backward_weight.default, (x, y))
+
+
+@native
+# torch.export does so itself.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+def test_exported_programs_can_be_trained(kernels: Any) -> None:
+    class Layer(torch.nn.Module):
+        def forward(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+            return cast("torch.Tensor", kernels.kernels.conv3x3(x, weight, bias))
+
+    inputs = make_inputs(1, 4, 5, 6, 8)
+    exported = torch.export.export(Layer(), tuple(inputs)).module()
+    for got, want in zip(run(exported, inputs), run(kernels.kernels.conv3x3, inputs), strict=True):
+        assert torch.equal(got, want)

@@ -6,6 +6,7 @@ import ctypes
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,16 +96,57 @@ def test_calls_from_several_threads_at_a_time() -> None:
 
 @linux
 @pytest.mark.usefixtures("native")
-def test_kept_threads_wait_and_then_end() -> None:
-    def tasks() -> int:
-        return len(list(Path("/proc/self/task").iterdir()))
+def test_kept_threads_work_wait_and_then_end() -> None:
+    tasks = Path("/proc/self/task")
 
-    before = tasks()
+    def threads() -> set[str]:
+        return {task.name for task in tasks.iterdir()}
+
+    def naps(thread: str) -> int:
+        status = (tasks / thread / "status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+    before = threads()
     with resources_for_kernels("cpu"):
-        assert tasks() == before + 2
+        kept = threads() - before
+        assert len(kept) == 2
+        slept = {thread: naps(thread) for thread in kept}
         gradients()
-        assert tasks() == before + 2
-    assert tasks() == before
+        gradients()
+        assert all(naps(thread) > slept[thread] for thread in kept)
+        assert threads() - before == kept
+    # The system takes a moment to forget a thread that has ended.
+    deadline = time.monotonic() + 10
+    while threads() & kept and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not threads() & kept
+
+
+@pytest.mark.usefixtures("native")
+def test_more_threads_than_are_kept() -> None:
+    """A call that asks for more has threads of its own."""
+    import dvmsr._native as _native
+
+    inputs = torch.rand(8, 40, 9, 6), torch.rand(12, 3, 3, 6), torch.rand(12)
+    want, got = torch.empty(8, 40, 9, 12), torch.empty(8, 40, 9, 12)
+    with resources_for_kernels("cpu"):
+        _native.conv3x3_forward(*inputs, want, threads=1)
+        _native.conv3x3_forward(*inputs, got, threads=7)
+    assert torch.equal(got, want)
+
+
+@pytest.mark.usefixtures("native")
+def test_nothing_is_left_of_a_failed_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dvmsr._native as _native
+
+    def fail(count: int) -> None:
+        if count:
+            raise MemoryError
+
+    monkeypatch.setattr(_native, "keep_threads", fail)
+    with pytest.raises(MemoryError), resources_for_kernels("cpu"):
+        pass
+    assert counts() == (3, 3)
 
 
 @pytest.mark.usefixtures("native")

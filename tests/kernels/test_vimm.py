@@ -244,10 +244,12 @@ def test_native_forms_are_proper_operators() -> None:
     pytest.importorskip("dvmsr.kernels.cpu")
     parameters = make_parameters(8, 16, 4, 4, 1)
     flat = parameters._replace(conv_weight=parameters.conv_weight.squeeze(1))
-    inputs = (make_tokens(2, 20, 8), *flat, True, False)
-    library.opcheck(torch.ops.dvmsr.vimm.default, inputs)
-    y, kept = torch.ops.dvmsr.vimm(*inputs)
-    library.opcheck(torch.ops.dvmsr.vimm_backward.default, (*inputs, kept, torch.ones_like(y)))
+    inputs = [p.requires_grad_() for p in (make_tokens(2, 20, 8), *flat)]
+    library.opcheck(torch.ops.dvmsr.vimm.default, (*inputs, True, False))
+    with torch.no_grad():
+        y, kept = torch.ops.dvmsr.vimm(*inputs, True, False)
+        backward = (*(p.detach() for p in inputs), True, False, kept, torch.ones_like(y))
+        library.opcheck(torch.ops.dvmsr.vimm_backward.default, backward)
 
 
 @native

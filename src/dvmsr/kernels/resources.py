@@ -25,7 +25,8 @@ def resources_for_kernels(device_type: str) -> Iterator[None]:
     - The kernels' threads wait for the next call, where else each call starts its own.
     - Memory that is freed stays with the process, as the next step asks for the same again.
 
-    Where the native kernels do not run, nothing changes.
+    Where the native kernels do not run, nothing changes, nor does it inside of another such block. Afterwards
+    glibc keeps freed memory by limits of its own again, the highest that it comes to by itself.
 
     Args:
         device_type: Of the tensors that are worked on.
@@ -37,11 +38,11 @@ def resources_for_kernels(device_type: str) -> Iterator[None]:
     from dvmsr import _native
 
     threads = torch.get_num_threads()
-    _own = threads
-    torch.set_num_threads(1)
-    _native.keep_threads(threads - 1)
-    _native.keep_freed_memory(True)
     try:
+        _own = threads
+        torch.set_num_threads(1)
+        _native.keep_threads(threads - 1)
+        _native.keep_freed_memory(True)
         yield
     finally:
         _native.keep_freed_memory(False)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, library
 
 import dvmsr._native as _native
+from dvmsr.kernels.cpu.differentiable import differentiable
 from dvmsr.kernels.cpu.layout import dense
 from dvmsr.kernels.resources import native_threads
 
@@ -15,8 +16,7 @@ from dvmsr.kernels.resources import native_threads
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve images that have a border of zeros; terms as in ``dvmsr.kernels.conv3x3``."""
     # The network's weights lie like that in memory already.
-    inputs = dense(x), dense(weight.permute(0, 2, 3, 1)), dense(bias)
-    y: Tensor = _Conv3x3.apply(*inputs)  # type: ignore[no-untyped-call]
+    y: Tensor = _conv3x3(dense(x), dense(weight.permute(0, 2, 3, 1)), dense(bias))
     return y.to(x.dtype)
 
 
@@ -59,20 +59,18 @@ def _backward_weight_fake(x: Tensor, grad_y: Tensor) -> tuple[Tensor, Tensor]:
     return x.new_empty(outputs, 3, 3, x.shape[3]), x.new_empty(outputs)
 
 
-class _Conv3x3(torch.autograd.Function):
-    """The three operators, joined; a step takes them faster so than by ``register_autograd``."""
+def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    x, weight, _ = inputs
+    ctx.save_for_backward(x, weight)
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        y: Tensor = _forward(x, weight, bias)
-        return y
 
-    @staticmethod
-    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        grad_y = grad_y.contiguous()
-        # Images themselves need none.
-        grad_x: Tensor | None = _backward_input(weight, grad_y) if ctx.needs_input_grad[0] else None
-        grad_weight, grad_bias = _backward_weight(x, grad_y)
-        return grad_x, grad_weight, grad_bias
+def _autograd(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    x, weight = ctx.saved_tensors
+    grad_y = grad_y.contiguous()
+    # Images themselves need none.
+    grad_x: Tensor | None = _backward_input(weight, grad_y) if ctx.needs_input_grad[0] else None
+    grad_weight, grad_bias = _backward_weight(x, grad_y)
+    return grad_x, grad_weight, grad_bias
+
+
+_conv3x3 = differentiable(torch.ops.dvmsr.conv3x3.default, _autograd, _setup_context)

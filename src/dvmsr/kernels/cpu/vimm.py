@@ -17,6 +17,7 @@ from dvmsr.config import MAX_STATE_SIZE
 from dvmsr.errors import ArgumentError
 from dvmsr.kernels import reference
 from dvmsr.kernels.cpu.causal_conv import causal_conv1d
+from dvmsr.kernels.cpu.differentiable import differentiable
 from dvmsr.kernels.cpu.layout import dense
 from dvmsr.kernels.cpu.scan import selective_scan
 from dvmsr.kernels.parameters import VimmParameters, VimmState
@@ -48,7 +49,7 @@ def vimm(
             f"the native scan takes up to {MAX_STATE_SIZE} states, got {parameters.A_log.shape[1]}"
         )
     flat = parameters._replace(conv_weight=parameters.conv_weight.squeeze(1))
-    y: Tensor = _Vimm.apply(dense(x), *map(dense, flat), residual, _in_bfloat16(x))  # type: ignore[no-untyped-call]
+    y, _ = _vimm(dense(x), *map(dense, flat), residual, _in_bfloat16(x))
     return y.to(x.dtype), None
 
 
@@ -202,18 +203,18 @@ def _backward_fake(
     )
 
 
-class _Vimm(torch.autograd.Function):
-    """The two operators, joined; a step takes them faster so than by ``register_autograd``."""
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.residual, ctx.bfloat16 = inputs
+    _, kept = output
+    ctx.mark_non_differentiable(kept)
+    # No zeros in the place of a gradient of what is kept.
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*tensors, kept)
 
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        *tensors, ctx.residual, ctx.bfloat16 = inputs
-        y: Tensor
-        y, kept = _forward(*inputs)
-        ctx.save_for_backward(*tensors, kept)
-        return y
 
-    @staticmethod
-    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-        *inputs, kept = ctx.saved_tensors
-        return (*_backward(*inputs, ctx.residual, ctx.bfloat16, kept, grad_y), None, None)
+def _autograd(ctx: Any, grad_y: Tensor, grad_kept: None) -> tuple[Tensor | None, ...]:
+    *inputs, kept = ctx.saved_tensors
+    return (*_backward(*inputs, ctx.residual, ctx.bfloat16, kept, grad_y), None, None)
+
+
+_vimm = differentiable(torch.ops.dvmsr.vimm.default, _autograd, _setup_context)
