@@ -20,6 +20,8 @@ from workers import add_output, load_average, write_report
 
 KERNELS = ["cpu", "bf16", "composed", "reference"]
 RESULT = Path(__file__).parent / "results" / "training_step.json"
+# What holds to the end of a process, of which each case has one.
+PROCESS = ExitStack()
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ TASKS = {"step": student_step, "scan": scan_alone}
 
 
 def build(case: Case) -> Callable[[], object]:
-    """Return a function that does the case's work once, with its kernels: for a process that does no more."""
+    """Make this process that of a case, and return a function that does its work once."""
     import torch
 
     from dvmsr.kernels import using
@@ -116,16 +118,15 @@ def build(case: Case) -> Callable[[], object]:
     run = TASKS[case.task](case)
 
     fused, composed = case.kernels in ("cpu", "bf16"), case.kernels == "composed"
-    stays = ExitStack()
-    stays.enter_context(using("cpu" if fused or composed else case.kernels))
+    PROCESS.enter_context(using("cpu" if fused or composed else case.kernels))
     if composed:
-        stays.enter_context(compose())
+        PROCESS.enter_context(compose())
     if fused:
         # As the trainer does. Where the products are PyTorch's, the threads are.
-        stays.enter_context(resources_for_kernels("cpu"))
-    stays.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=case.kernels == "bf16"))
+        PROCESS.enter_context(resources_for_kernels("cpu"))
+    PROCESS.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=case.kernels == "bf16"))
 
-    def in_a_row(stays: ExitStack = stays) -> None:  # noqa: ARG001 - held, as they are left with it
+    def in_a_row() -> None:
         for _ in range(case.in_a_row):
             run()
 

@@ -71,7 +71,7 @@ def test_after_a_kill_the_next_start_removes_what_is_left(start_server, tmp_path
 
 
 def test_files_go_when_nobody_asks_any_more(start_server, tmp_path, pictures, connect):
-    server = start_server("--keep-minutes", "0.02", folder=tmp_path)
+    server = start_server("--keep-minutes", "0.05", folder=tmp_path)
     client = connect(server)
     _, added = client.add(pictures["middle.png"])
     client.json("POST", f"api/pictures/{added['id']}/enlarge", {})

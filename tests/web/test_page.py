@@ -79,6 +79,19 @@ def test_download_has_the_command_lines_bytes(open_page, server, pictures, comma
     assert found.path().read_bytes() == expected.read_bytes()
 
 
+def test_pictures_can_be_chosen_before_the_program_has_answered(open_page, server, pictures):
+    page = open_page(server)
+    held = []
+    page.route("**/api/about", lambda route: held.append(route))
+    with page.expect_request("**/api/about"):
+        page.reload()
+    page.set_input_files("#choose", str(pictures["cat.png"]))
+    assert page.locator(".picture").count() == 0
+    (route,) = held
+    route.continue_()
+    button(page, "Enlarge", "cat.png").wait_for()
+
+
 def test_a_quality_is_for_formats_that_have_one(open_page, server, pictures, command_line):
     page = open_page(server)
     add(page, pictures["cat.png"], pictures["p3.jpg"])

@@ -25,12 +25,13 @@ let settings;
 let viewer;
 
 async function start() {
-  try {
-    about = await ask("GET", "api/about");
-  } catch (error) {
-    gone(error);
-    setTimeout(start, 2000);
-    return;
+  while (!about) {
+    try {
+      about = await ask("GET", "api/about");
+    } catch (error) {
+      gone(error);
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
   }
   gone(null);
   settings = new Settings(element("settings"), about, later(planAll, 250));
@@ -39,7 +40,6 @@ async function start() {
     settings,
     onEnlarge: (row) => enlarge(row),
   });
-  takeIn(element("choose"), addFiles);
   element("enlarge-all").onclick = enlargeAll;
   element("cancel-all").onclick = () =>
     rows.filter((row) => row.atWork || row.state === "uploading").forEach(cancel);
@@ -313,4 +313,6 @@ function later(work, milliseconds) {
   };
 }
 
-start();
+const started = start();
+// What is chosen before the program has answered waits for it.
+takeIn(element("choose"), (files) => started.then(() => addFiles(files)));
