@@ -6,7 +6,7 @@ import signal
 import sys
 
 from dvmsr.cli.address_space import reserve_little
-from dvmsr.cli.signals import SignalsRaise, exit_code, leave_at_once
+from dvmsr.cli.signals import SignalsRaise, end_process, exit_code, leave_at_once
 
 __all__ = ["main"]
 
@@ -32,7 +32,7 @@ def main() -> None:
     if signals.interrupted:
         # Not by way of Python's own end: it waits for threads that may be inside a library for minutes.
         sys.stdout.flush()
-        os._exit(code if isinstance(code, int) else 1)
+        end_process(code if isinstance(code, int) else 1)
     sys.exit(code)  # type: ignore[arg-type]
 
 

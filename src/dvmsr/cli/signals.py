@@ -3,7 +3,8 @@
 - Until the command begins there is nothing to tidy up: the process ends at once.
 - Then they raise an exception, so that unfinished files are removed and checkpoints saved. A second one ends
   the process at once, and so does a thread where the first has come to nothing within some seconds: the main
-  thread may be inside a library, or have lost the exception in a callback. Either removes unfinished files.
+  thread may be inside a library, or have lost the exception in a callback. Either removes unfinished files,
+  and so does the command's end after a first one, for other threads may be at work on some.
 - When the command is done, they do what the system does by default.
 
 None shows a traceback. What was ignored from the start (``nohup``) stays ignored. Where somebody else has set
@@ -21,7 +22,7 @@ from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE_SECONDS = 3.0
-_SECONDS_TO_OPEN = 0.02
+_SECONDS_TO_OPEN = 0.1
 # Whoever holds it ends the process: the main thread and the one that watches may both want to.
 _leaving = _thread.allocate_lock()
 
@@ -87,7 +88,15 @@ def _listen(handler: signal.Handlers | signal._HANDLER) -> None:
             signal.signal(number, handler)
 
 
-def _leave(number: int, frame: FrameType | None = None) -> None:  # noqa: ARG001 - Python's signature
+def end_process(code: int, message: bytes = b"") -> None:
+    """End the process without waiting for its threads, and remove its unfinished files.
+
+    Where another thread is at that already, this one goes on until the other is done.
+
+    Args:
+        code: The exit code.
+        message: What then goes to standard error.
+    """
     if not _leaving.acquire(blocking=False):
         return
     atomic = sys.modules.get("dvmsr.atomic")
@@ -96,12 +105,16 @@ def _leave(number: int, frame: FrameType | None = None) -> None:  # noqa: ARG001
         # Another thread may just have been about to open one by its name, as encoders do.
         time.sleep(_SECONDS_TO_OPEN)
         atomic.remove_unfinished()
-    if number == signal.SIGINT:
+    if message:
         try:  # noqa: SIM105 - what suppresses takes milliseconds to import
-            os.write(2, b"dvmsr: interrupted\n")
+            os.write(2, message)
         except OSError:
             pass
-    os._exit(exit_code(number))
+    os._exit(code)
+
+
+def _leave(number: int, frame: FrameType | None = None) -> None:  # noqa: ARG001 - Python's signature
+    end_process(exit_code(number), b"dvmsr: interrupted\n" if number == signal.SIGINT else b"")
 
 
 def _forget_the_parents_watch() -> None:
